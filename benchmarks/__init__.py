@@ -1,0 +1,1 @@
+"""What engineers run to measure the server."""
