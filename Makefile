@@ -12,11 +12,12 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # --no-deps: the lock is complete for what we use and leaves out what mediapipe declares in vain
-# (see [tool.uv] in pyproject.toml). Every file is checked against its hash.
+# (see [tool.uv] in pyproject.toml). Every file is checked against its hash, and only wheels are
+# taken, so installing runs nobody's code.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all:
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header
+	--only-binary :all: --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
