@@ -1,0 +1,21 @@
+"""Errors of the running server, by who must act on them."""
+
+
+class MediaError(Exception):
+    """Something went wrong on the media side."""
+
+
+class NegotiationError(MediaError):
+    """The peer's session description cannot be honoured; the text says why, for the peer."""
+
+
+class UnsupportedCodec(NegotiationError):
+    """The peer and the room have no codec in common."""
+
+
+class TransportClosed(MediaError):
+    """The transport is closed; the text is the reason."""
+
+
+class TransportTimeout(TransportClosed):
+    """The peer did not connect, or fell silent, for too long."""

@@ -1,0 +1,453 @@
+"""A room's media: one host's tracks in, every viewer's tracks out.
+
+Pure: fed with decrypted packets and the time, it writes to outlets. The filter's place in the
+video's way is decided here, because only here is it known which packet a source may take over at.
+"""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mediasrv.media import Codec, EncodedFrame
+from mediasrv.relay import h264, rtcp, rtp, vp8
+from mediasrv.relay.estimate import UplinkEstimate
+from mediasrv.relay.fanout import ExtensionIds, Forwarder, Outlet, TrackPacket
+from mediasrv.relay.frames import FrameAssembler
+from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.reception import Reception
+from mediasrv.relay.track import TrackRelay
+
+AUDIO_HZ = 48_000
+VIDEO_HZ = 90_000
+# Receiver reports of a second keep the host's round trip and loss fresh; browsers send as often.
+REPORT_S = 1.0
+# Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
+SENDER_REPORT_S = 2.0
+# A host may restart a track with a new SSRC; more than this many is an attack on our memory.
+STREAMS_MAX = 32
+
+
+class VideoPath(enum.Enum):
+    """Which way the video takes, and which change waits for the host's next keyframe."""
+
+    DIRECT = "direct"
+    TO_FILTER = "to filter"
+    FILTERED = "filtered"
+    TO_DIRECT = "to direct"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingTrack:
+    """A track as the host's answer fixed it."""
+
+    kind: str
+    codec: str
+    payload_type: int
+    clock_hz: int
+    audio_level_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingTrack:
+    """A track as a viewer's answer fixed it."""
+
+    kind: str
+    ssrc: int
+    payload_types: dict[str, int]
+    ids: ExtensionIds
+    first_sequence: int
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One SSRC of the host."""
+
+    track: IncomingTrack
+    reception: Reception
+
+
+@dataclass(slots=True)
+class _Publisher:
+    """The host's present connection."""
+
+    tracks: dict[int, IncomingTrack]
+    outlet: Outlet
+    ssrc: int
+    streams: dict[int, _Stream] = field(default_factory=dict)
+    current: dict[str, int] = field(default_factory=dict)
+    estimate: UplinkEstimate = field(default_factory=UplinkEstimate)
+    clock_offset: float | None = None
+    reported_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Viewer:
+    outlet: Outlet
+    forwarders: dict[str, Forwarder]
+    cname: str
+    reported_at: float | None = None
+
+
+@dataclass(slots=True)
+class BroadcastCounters:
+    """What one room's relay has done."""
+
+    malformed_rtp: int = 0
+    malformed_rtcp: int = 0
+    foreign_packets: int = 0
+    frames_to_filter: int = 0
+
+
+class Broadcast:
+    """The media of one room; lives as long as the room, across connections of the host.
+
+    Args:
+        on_frame: Takes the host's encoded frames while the filter is in the way.
+        on_filter_keyframe: Called when viewers need a keyframe that the filter must make.
+
+    Attributes:
+        path: The way of the video.
+        assembler: Frames on their way to the filter, for its counters.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_frame: Callable[[EncodedFrame], object],
+        on_filter_keyframe: Callable[[], object],
+    ) -> None:
+        self.tracks = {
+            "audio": TrackRelay(AUDIO_HZ, seekable=False),
+            "video": TrackRelay(VIDEO_HZ, seekable=True),
+        }
+        self.path = VideoPath.DIRECT
+        self.counters = BroadcastCounters()
+        self._on_frame = on_frame
+        self._on_filter_keyframe = on_filter_keyframe
+        self._assembler: FrameAssembler | None = None
+        self._publisher: _Publisher | None = None
+        self._viewers: dict[str, _Viewer] = {}
+        self._host_keyframes = KeyframeRequests()
+        self._fed_ticks: tuple[int, int] | None = None
+
+    # The host's side
+
+    def publish(self, tracks: Sequence[IncomingTrack], outlet: Outlet, ssrc: int) -> None:
+        """Take a connection of the host; an earlier one is replaced, viewers go on.
+
+        Args:
+            tracks: What the host sends.
+            outlet: The way back to the host, for feedback.
+            ssrc: Ours in that feedback.
+        """
+        self._publisher = _Publisher({t.payload_type: t for t in tracks}, outlet, ssrc)
+        self._reset_filter_input()
+
+    def unpublish(self) -> None:
+        """Forget the host's connection; viewers keep what they have."""
+        self._publisher = None
+        self._reset_filter_input()
+
+    @property
+    def video_codec(self) -> str | None:
+        """Encoding name of the host's video, None without one."""
+        tracks = self._publisher.tracks.values() if self._publisher else ()
+        return next((t.codec for t in tracks if t.kind == "video"), None)
+
+    def receive_rtp(self, datagram: bytes, now: float) -> None:
+        """Take one decrypted RTP packet of the host."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        try:
+            packet = rtp.parse_rtp(datagram)
+        except rtp.RtpRefused:
+            self.counters.malformed_rtp += 1
+            return
+        stream = self._stream_of(publisher, packet, now)
+        if stream is None:
+            self.counters.foreign_packets += 1
+            return
+        sequence, ticks = stream.reception.received(
+            packet.sequence, packet.timestamp, len(packet.payload), now
+        )
+        placed = TrackPacket(
+            sequence, ticks, packet.marker, stream.track.codec, packet.payload, starts_keyframe=True
+        )
+        if stream.track.kind == "audio":
+            placed.audio_level = packet.extensions.get(stream.track.audio_level_id, b"")
+            self.tracks["audio"].write_packet(placed, now)
+        else:
+            self._receive_video(stream, placed, now)
+
+    def _stream_of(
+        self, publisher: _Publisher, packet: rtp.RtpPacket, now: float
+    ) -> _Stream | None:
+        track = publisher.tracks.get(packet.payload_type)
+        if track is None:
+            return None
+        stream = publisher.streams.get(packet.ssrc)
+        if stream is None:
+            if len(publisher.streams) >= STREAMS_MAX:
+                return None
+            stream = _Stream(track, Reception(packet.ssrc, track.clock_hz))
+            publisher.streams[packet.ssrc] = stream
+            publisher.current[track.kind] = packet.ssrc
+            self.tracks[track.kind].splice(now, new_clock=True)
+            if track.kind == "video":
+                self._reset_filter_input()
+                self.tracks["video"].keyframes.ask()
+        if stream.track.kind != track.kind or publisher.current[track.kind] != packet.ssrc:
+            return None
+        return stream
+
+    def _reset_filter_input(self) -> None:
+        self._assembler = None
+        self._fed_ticks = None
+
+    def _receive_video(self, stream: _Stream, packet: TrackPacket, now: float) -> None:
+        packet.starts_keyframe = _starts_keyframe(packet)
+        if packet.starts_keyframe:
+            stream.reception.nacks.forget_before(packet.sequence)
+            self._host_keyframes.arrived()
+            self._switch_at_keyframe(now)
+        if self.path in (VideoPath.DIRECT, VideoPath.TO_FILTER):
+            self._write_direct(packet, now)
+        else:
+            self._write_to_filter(packet, now)
+
+    def _write_direct(self, packet: TrackPacket, now: float) -> None:
+        try:
+            self.tracks["video"].write_packet(packet, now)
+        except vp8.PayloadRefused:
+            self.counters.malformed_rtp += 1
+
+    def _write_to_filter(self, packet: TrackPacket, now: float) -> None:
+        if self._assembler is None:
+            self._assembler = FrameAssembler(Codec(packet.codec))
+        assembler = self._assembler
+        frames = assembler.add(packet.sequence, packet.ticks, packet.marker, packet.payload, now)
+        for frame in frames:
+            self.counters.frames_to_filter += 1
+            first = self._fed_ticks[0] if self._fed_ticks else frame.timestamp_ticks
+            self._fed_ticks = (first, frame.timestamp_ticks)
+            self._on_frame(frame)
+        if assembler.keyframe_needed and not self._host_keyframes.wanted:
+            self._host_keyframes.ask()
+
+    def _switch_at_keyframe(self, now: float) -> None:
+        if self.path is VideoPath.TO_FILTER:
+            self.path = VideoPath.FILTERED
+            self._reset_filter_input()
+            self.tracks["video"].splice(now, new_clock=False)
+        elif self.path is VideoPath.TO_DIRECT:
+            self.path = VideoPath.DIRECT
+            self.tracks["video"].splice(now, new_clock=False)
+
+    def receive_rtcp(self, compound: bytes, now: float) -> None:
+        """Take one decrypted compound RTCP packet of the host."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        for message in self._parse_rtcp(compound):
+            if isinstance(message, rtcp.SenderReport):
+                self._receive_sender_report(publisher, message, now)
+
+    def _receive_sender_report(
+        self, publisher: _Publisher, report: rtcp.SenderReport, now: float
+    ) -> None:
+        stream = publisher.streams.get(report.ssrc)
+        if stream is None:
+            return
+        stream.reception.received_report(report, now)
+        if publisher.current.get(stream.track.kind) != report.ssrc:
+            return
+        at_host = report.ntp / (1 << 32)
+        if publisher.clock_offset is None:
+            # One offset for all tracks of a connection: what counts is that they agree.
+            publisher.clock_offset = now - at_host
+        track = self.tracks[stream.track.kind]
+        ticks = stream.reception.unwrap_timestamp(report.timestamp)
+        first = track.clock is None
+        track.set_clock(at_host + publisher.clock_offset, ticks)
+        if first:
+            for viewer in self._viewers.values():
+                viewer.reported_at = None
+
+    def _parse_rtcp(self, compound: bytes) -> list[rtcp.RtcpMessage]:
+        try:
+            return rtcp.parse_rtcp(compound)
+        except rtcp.RtcpRefused:
+            self.counters.malformed_rtcp += 1
+            return []
+
+    # The filter
+
+    def require_filter(self, now: float) -> None:
+        """Put the filter into the way at once: nothing goes past it from now on."""
+        if self.path is not VideoPath.FILTERED:
+            self.path = VideoPath.FILTERED
+            self._reset_filter_input()
+            self.tracks["video"].drop_pending()
+            self.tracks["video"].splice(now, new_clock=False)
+        self._host_keyframes.ask()
+
+    def divert_to_filter(self) -> None:
+        """Let the filter take over at the host's next keyframe; until then video goes directly."""
+        if self.path is VideoPath.TO_DIRECT:
+            self.path = VideoPath.FILTERED
+        elif self.path is VideoPath.DIRECT:
+            self.path = VideoPath.TO_FILTER
+            self._host_keyframes.ask()
+
+    def divert_to_direct(self) -> None:
+        """Let the host's own video take over at its next keyframe; until then it is filtered."""
+        if self.path is VideoPath.TO_FILTER:
+            self.path = VideoPath.DIRECT
+        elif self.path is VideoPath.FILTERED:
+            self.path = VideoPath.TO_DIRECT
+            self._host_keyframes.ask()
+
+    def forget_filter(self) -> None:
+        """Let the next host's video go directly, from its first packet."""
+        if self.path is not VideoPath.DIRECT:
+            self.path = VideoPath.DIRECT
+            self._reset_filter_input()
+            self.tracks["video"].timeline.splice(new_clock=False)
+
+    def write_filtered(self, frame: EncodedFrame, now: float) -> None:
+        """Take a frame of the filter; a late one, after the video went direct, is dropped."""
+        if not self._is_filtered or self._fed_ticks is None:
+            return
+        first, latest = self._fed_ticks
+        # Outside of what was fed is a frame of the host's earlier stream, on another clock.
+        if first <= frame.timestamp_ticks <= latest:
+            self.tracks["video"].write_frame(frame, now)
+
+    def want_host_keyframe(self) -> None:
+        """Ask the host for a keyframe: the filter cannot decode without one."""
+        self._host_keyframes.ask()
+
+    # Viewers
+
+    def subscribe(
+        self, viewer: str, tracks: Sequence[OutgoingTrack], outlet: Outlet, cname: str, now: float
+    ) -> None:
+        """Send the room's tracks to a viewer whose transport is connected."""
+        forwarders = {
+            track.kind: Forwarder(
+                outlet, track.ssrc, track.payload_types, track.ids, track.first_sequence
+            )
+            for track in tracks
+        }
+        self._viewers[viewer] = _Viewer(outlet, forwarders, cname)
+        for kind, forwarder in forwarders.items():
+            self.tracks[kind].add(viewer, forwarder, now)
+        self._ask_keyframes(now)
+
+    def unsubscribe(self, viewer: str) -> None:
+        """Stop sending to a viewer; unknown ones are ignored."""
+        self._viewers.pop(viewer, None)
+        for track in self.tracks.values():
+            track.remove(viewer)
+
+    def receive_viewer_rtcp(self, viewer: str, compound: bytes, now: float) -> None:
+        """Take one decrypted compound RTCP packet of a viewer."""
+        known = self._viewers.get(viewer)
+        if known is None:
+            return
+        video = known.forwarders.get("video")
+        for message in self._parse_rtcp(compound):
+            if (
+                isinstance(message, rtcp.KeyframeRequest)
+                and video is not None
+                and video.ssrc in message.media_ssrcs
+            ):
+                self.tracks["video"].keyframes.ask()
+        self._ask_keyframes(now)
+
+    # Time
+
+    @property
+    def flush_at(self) -> float | None:
+        """When :meth:`flush` must be called at the latest."""
+        times = [t.flush_at for t in self.tracks.values() if t.flush_at is not None]
+        return min(times, default=None)
+
+    def flush(self, now: float) -> None:
+        """Send what has waited long enough for the rest of its frame."""
+        for track in self.tracks.values():
+            if track.flush_at is not None and track.flush_at <= now:
+                track.flush(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due; call every 20 ms or so."""
+        self._ask_keyframes(now)
+        self._feed_back(now)
+        for viewer in self._viewers.values():
+            if viewer.reported_at is None or now - viewer.reported_at >= SENDER_REPORT_S:
+                self._send_reports(viewer, now)
+
+    @property
+    def _is_filtered(self) -> bool:
+        return self.path in (VideoPath.FILTERED, VideoPath.TO_DIRECT)
+
+    def _ask_keyframes(self, now: float) -> None:
+        """Pass on the wishes for keyframes: to the filter while it makes the video."""
+        wishes = self.tracks["video"].keyframes
+        if self._is_filtered:
+            if wishes.due(now):
+                self._on_filter_keyframe()
+        elif wishes.wanted and not self._host_keyframes.wanted:
+            self._host_keyframes.ask()
+        publisher = self._publisher
+        ssrc = publisher.current.get("video") if publisher else None
+        # Before its first packet the host is about to send a keyframe anyway.
+        if publisher is not None and ssrc is not None and self._host_keyframes.due(now):
+            request = rtcp.write_pli(publisher.ssrc, ssrc)
+            publisher.outlet.send_rtcp(rtcp.write_receiver_report(publisher.ssrc, []) + request)
+
+    def _feed_back(self, now: float) -> None:
+        """Tell the host what is missing, and every second how well it arrives."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        current = [publisher.streams[ssrc] for ssrc in publisher.current.values()]
+        for stream in current:
+            missing = stream.reception.nacks.due(now) if stream.track.kind == "video" else []
+            if missing:
+                nack = rtcp.write_nack(publisher.ssrc, stream.reception.ssrc, missing)
+                publisher.outlet.send_rtcp(rtcp.write_receiver_report(publisher.ssrc, []) + nack)
+        if current and now - publisher.reported_at >= REPORT_S:
+            publisher.reported_at = now
+            self._report_to_host(publisher, current, now)
+
+    def _report_to_host(
+        self, publisher: _Publisher, streams: Sequence[_Stream], now: float
+    ) -> None:
+        blocks = {s.track.kind: s.reception.report_block(now) for s in streams}
+        present = [block for block in blocks.values() if block is not None]
+        compound = rtcp.write_receiver_report(publisher.ssrc, present)
+        compound += rtcp.write_cname(publisher.ssrc, "mediasrv")
+        video = blocks.get("video")
+        if video is not None:
+            bitrate_bps = publisher.estimate.update(video.fraction_lost / 256)
+            compound += rtcp.write_remb(publisher.ssrc, bitrate_bps, [video.ssrc])
+        publisher.outlet.send_rtcp(compound)
+
+    def _send_reports(self, viewer: _Viewer, now: float) -> None:
+        """Send the viewer's sender reports of all tracks in one compound packet."""
+        for kind, forwarder in viewer.forwarders.items():
+            report = self.tracks[kind].sender_report(forwarder, now)
+            if report is not None:
+                viewer.reported_at = now
+                viewer.outlet.send_rtcp(
+                    rtcp.write_sender_report(report)
+                    + rtcp.write_cname(forwarder.ssrc, viewer.cname)
+                )
+
+
+def _starts_keyframe(packet: TrackPacket) -> bool:
+    if packet.codec == Codec.H264:
+        return h264.starts_keyframe(packet.payload)
+    return vp8.starts_keyframe(packet.payload)

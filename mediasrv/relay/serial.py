@@ -1,0 +1,33 @@
+"""Numbers that wrap around: RTP sequence numbers, timestamps and picture ids (RFC 1982)."""
+
+
+def signed_distance(start: int, end: int, bits: int) -> int:
+    """Return the shortest way from ``start`` to ``end`` on a circle of ``2 ** bits`` numbers.
+
+    Half way round counts as backwards, so an ambiguous jump never moves a stream forward.
+    """
+    half = 1 << (bits - 1)
+    return ((end - start + half) & ((1 << bits) - 1)) - half
+
+
+class Unwrapper:
+    """Turn wrapping numbers into growing integers, tolerant of reordering.
+
+    Attributes:
+        last: The highest number so far, None before the first.
+    """
+
+    __slots__ = ("_bits", "last")
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self.last: int | None = None
+
+    def unwrap(self, value: int) -> int:
+        """Return ``value`` as an integer close to the last one; it may be lower."""
+        if self.last is None:
+            self.last = value
+            return value
+        result = self.last + signed_distance(self.last & ((1 << self._bits) - 1), value, self._bits)
+        self.last = max(self.last, result)
+        return result

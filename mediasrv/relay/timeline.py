@@ -1,0 +1,135 @@
+"""One continuous numbering for a track, whatever feeds it.
+
+A track's packets come from the host itself, from the beauty worker, or from the host's next
+connection. Viewers must see one stream: sequence numbers without gaps, timestamps and VP8 picture
+ids that go on. Each source gets offsets when it takes over, so that viewers need only one of their
+own.
+"""
+
+from dataclasses import dataclass
+
+from mediasrv.relay import vp8
+
+# What a takeover looks like in time when nothing says better: one frame at 30 Hz.
+SPLICE_S = 1 / 30
+
+
+@dataclass(slots=True)
+class _Counter:
+    """A VP8 counter that goes on across sources."""
+
+    offset: int = 0
+    last: int | None = None
+    spliced: bool = False
+
+    def map(self, value: int, bits: int) -> int:
+        if self.spliced and self.last is not None:
+            self.offset = self.last + 1 - value
+        self.spliced = False
+        self.last = (value + self.offset) & ((1 << bits) - 1)
+        return self.last
+
+    def follow(self) -> int:
+        """Return the next value, for a source that has no counter of its own."""
+        self.last = 0 if self.last is None else self.last + 1
+        return self.last
+
+
+class Timeline:
+    """Offsets of one track's present source.
+
+    Args:
+        clock_hz: Of the timestamps.
+
+    Attributes:
+        next_sequence: The number after the highest one given out.
+    """
+
+    def __init__(self, clock_hz: int) -> None:
+        self.next_sequence = 0
+        self._clock_hz = clock_hz
+        self._offset: int | None = None
+        self._first_of_source = 0
+        self._ticks_offset = 0
+        self._last_ticks: int | None = None
+        self._last_at = 0.0
+        self._picture = _Counter()
+        self._tl0 = _Counter()
+        self._new_clock = True
+
+    def splice(self, *, new_clock: bool) -> None:
+        """Let the next packet come from another source.
+
+        Args:
+            new_clock: True when its timestamps count from elsewhere (another connection of the
+                host); False when they are the same clock (the filter switched on or off).
+        """
+        self._offset = None
+        self._new_clock = self._new_clock or new_clock
+        self._picture.spliced = self._tl0.spliced = True
+
+    def map(self, sequence: int, ticks: int, now: float) -> tuple[int, int] | None:
+        """Place a packet of the present source.
+
+        Args:
+            sequence: Of the source, unwrapped.
+            ticks: Timestamp of the source, unwrapped.
+            now: Seconds.
+
+        Returns:
+            Sequence number and timestamp of the track, both growing integers; None for a packet
+            from before the source took over.
+        """
+        if self._offset is None:
+            self._offset = self.next_sequence - sequence
+            self._first_of_source = sequence
+        elif sequence < self._first_of_source:
+            return None
+        placed = sequence + self._offset
+        self.next_sequence = max(self.next_sequence, placed + 1)
+        return placed, self.map_ticks(ticks, now)
+
+    def follow(self, ticks: int, now: float) -> tuple[int, int]:
+        """Place a packet of a source without sequence numbers of its own."""
+        self._offset = None
+        sequence = self.next_sequence
+        self.next_sequence += 1
+        return sequence, self.map_ticks(ticks, now)
+
+    def map_ticks(self, ticks: int, now: float) -> int:
+        """Place a timestamp; a new clock continues where the old one would be by now."""
+        if self._new_clock:
+            if self._last_ticks is not None:
+                elapsed_s = max(SPLICE_S, now - self._last_at)
+                self._ticks_offset = self._last_ticks + int(elapsed_s * self._clock_hz) - ticks
+            self._new_clock = False
+        placed = ticks + self._ticks_offset
+        if self._last_ticks is None or placed > self._last_ticks:
+            self._last_ticks, self._last_at = placed, now
+        return placed
+
+    @property
+    def clock_known(self) -> bool:
+        """Whether timestamps of the present source can be placed."""
+        return not self._new_clock
+
+    def place_ticks(self, ticks: int) -> int:
+        """Place a timestamp that belongs to no packet, such as a sender report's."""
+        return ticks + self._ticks_offset
+
+    def rewrite_vp8(self, payload: bytes) -> bytes:
+        """Let the picture ids of ``payload`` go on; the same bytes while nothing was spliced."""
+        descriptor = vp8.parse_descriptor(payload)
+        picture, tl0 = descriptor.picture_id, descriptor.tl0_index
+        if picture is not None:
+            picture = self._picture.map(picture, descriptor.picture_id_bits)
+        if tl0 is not None:
+            tl0 = self._tl0.map(tl0, 8)
+        if (picture, tl0) == (descriptor.picture_id, descriptor.tl0_index):
+            return payload
+        return vp8.rewrite_descriptor(payload, descriptor, picture or 0, tl0 or 0)
+
+    def next_picture_id(self) -> int:
+        """Return the picture id of the next frame of a local source."""
+        self._picture.spliced = True
+        return self._picture.follow() & ((1 << vp8.PICTURE_ID_BITS) - 1)

@@ -1,0 +1,179 @@
+"""The only module that touches private names of aiortc and pylibsrtp.
+
+Both are pinned to exact versions; ``tests/unit/mediasrv/transport/test_aiortc_seam.py`` fails when
+one of the names moves. Server side: DTLS over our own datagrams, and SRTP in place in our own
+buffers. The client side of the seam is at the end.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import pylibsrtp
+from aiortc.rtcdtlstransport import (
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+)
+from pylibsrtp import _binding
+
+from mediasrv.errors import NegotiationError
+
+# A handshake needs a few flights of at most a handful of records; a peer that floods DTLS loses
+# its own datagrams, never memory.
+DTLS_QUEUE_MAX = 32
+
+# RFC 7714 section 12 and RFC 3711 section 5.2: what each profile adds to a packet.
+SRTP_OVERHEAD_BYTES = {
+    b"SRTP_AEAD_AES_256_GCM": 16,
+    b"SRTP_AEAD_AES_128_GCM": 16,
+    b"SRTP_AES128_CM_SHA1_80": 10,
+}
+
+
+class _DatagramPipe:
+    """Stands where RTCDtlsTransport expects an RTCIceTransport."""
+
+    role = "controlled"
+    state = "completed"
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.arrived: asyncio.Queue[bytes] = asyncio.Queue(DTLS_QUEUE_MAX)
+        self._transmit = send
+
+    async def _recv(self) -> bytes:
+        datagram = await self.arrived.get()
+        if not datagram:
+            raise ConnectionError
+        return datagram
+
+    async def _send(self, data: bytes) -> None:
+        self._transmit(data)
+
+
+class SrtpSession:
+    """The two SRTP contexts of one peer.
+
+    Attributes:
+        overhead_bytes: What protection adds to every RTP packet.
+    """
+
+    def __init__(self, inbound: pylibsrtp.Session, outbound: pylibsrtp.Session, overhead: int):
+        self._inbound = inbound
+        self._outbound = outbound
+        self._outbound_context = outbound._srtp[0]
+        self._length = _binding.ffi.new("int *")
+        self.overhead_bytes = overhead
+
+    def unprotect(self, packet: bytes) -> bytes | None:
+        """Decrypt one RTP packet; None when it is forged, replayed or malformed."""
+        try:
+            return bytes(self._inbound.unprotect(packet))
+        except (pylibsrtp.Error, ValueError):
+            return None
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+        """Decrypt one RTCP packet; None when it is forged, replayed or malformed."""
+        try:
+            return bytes(self._inbound.unprotect_rtcp(packet))
+        except (pylibsrtp.Error, ValueError):
+            return None
+
+    def protect_rtcp(self, packet: bytes) -> bytes:
+        """Encrypt one compound RTCP packet."""
+        return bytes(self._outbound.protect_rtcp(packet))
+
+    def protect_in_place(self, buffer: "SharedBuffer", spans: Iterable[tuple[int, int]]) -> bool:
+        """Encrypt RTP packets where they lie; each grows by ``overhead_bytes`` in place.
+
+        Args:
+            buffer: Holds the packets, with room for the overhead after each.
+            spans: Offset and plaintext length of every packet.
+
+        Returns:
+            False when libsrtp refused a packet; what was sent before it is valid.
+        """
+        protect, context = _binding.lib.srtp_protect, self._outbound_context
+        base, length = buffer.address, self._length
+        for offset, size in spans:
+            length[0] = size
+            if protect(context, base + offset, length):
+                return False
+        return True
+
+
+class SharedBuffer:
+    """Memory that packets are laid out in, with its address for libsrtp.
+
+    Attributes:
+        memory: The bytes, writable.
+        view: A view of the same bytes, for slices without copies.
+        address: A C pointer to the first byte.
+    """
+
+    def __init__(self, size_bytes: int) -> None:
+        self.memory = bytearray(size_bytes)
+        self.view = memoryview(self.memory)
+        # The array object keeps the memory exported; pointer arithmetic needs a plain pointer.
+        self._exported = _binding.ffi.from_buffer("unsigned char[]", self.memory)
+        self.address = self._exported + 0
+
+
+class DtlsServer:
+    """The DTLS server side of one peer (RFC 5763), handshake first, then only alerts."""
+
+    def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None]) -> None:
+        self._pipe = _DatagramPipe(send)
+        self._transport = RTCDtlsTransport(self._pipe, [certificate])  # type: ignore[arg-type]
+        self._transport._set_role("server")
+        self._closed = asyncio.Event()
+        self._transport.on("statechange", self._state_changed)
+
+    def feed(self, datagram: bytes) -> bool:
+        """Take one DTLS datagram; False when the queue is full and it was dropped."""
+        try:
+            self._pipe.arrived.put_nowait(datagram)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def handshake(self, fingerprints: Iterable[tuple[str, str]]) -> SrtpSession:
+        """Complete the handshake with a peer whose certificate has one of ``fingerprints``.
+
+        Raises:
+            NegotiationError: The peer failed the handshake or is somebody else.
+        """
+        parameters = RTCDtlsParameters(
+            fingerprints=[RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints]
+        )
+        await self._transport.start(parameters)
+        if self._transport.state != "connected" or self._transport._ssl is None:
+            raise NegotiationError("the DTLS handshake failed")
+        profile = self._transport._ssl.get_selected_srtp_profile()
+        return SrtpSession(
+            self._transport._rx_srtp, self._transport._tx_srtp, SRTP_OVERHEAD_BYTES[profile]
+        )
+
+    async def wait_closed(self) -> None:
+        """Return once the peer has closed DTLS."""
+        await self._closed.wait()
+
+    async def close(self) -> None:
+        """Say goodbye to the peer and end the reading task."""
+        reading = self._transport._task
+        await self._transport.stop()
+        if reading is not None:
+            await asyncio.wait([reading])
+
+    def _state_changed(self) -> None:
+        if self._transport.state in ("closed", "failed"):
+            self._closed.set()
+
+
+def make_certificate() -> tuple[RTCCertificate, tuple[str, str]]:
+    """Make the server's certificate and the SHA-256 fingerprint that answers announce."""
+    certificate = RTCCertificate.generateCertificate()
+    for fingerprint in certificate.getFingerprints():
+        if fingerprint.algorithm == "sha-256":
+            return certificate, (fingerprint.algorithm, fingerprint.value)
+    raise RuntimeError("aiortc no longer offers a SHA-256 fingerprint")

@@ -1,0 +1,197 @@
+"""Everything that arrives on the port finds its peer here, or is dropped and counted."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+
+from mediasrv.transport import stun
+from mediasrv.transport.addresses import Candidate, candidates, usable_local_addresses
+from mediasrv.transport.aiortc_seam import SharedBuffer, make_certificate
+from mediasrv.transport.demux import DatagramKind, classify
+from mediasrv.transport.ice import Path
+from mediasrv.transport.offer import Offer
+from mediasrv.transport.peer import PeerHandler, PeerState, PeerTransport
+from mediasrv.transport.udp_port import UdpPort
+
+logger = logging.getLogger(__name__)
+
+# Consent is checked this often; RFC 7675 does not ask for more precision.
+TICK_S = 1.0
+# Packets of one flush for one viewer: GSO carries 64 KB at most, so more is never sent at once.
+BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(slots=True)
+class EndpointCounters:
+    """Datagrams by fate. Each that is dropped disturbs nobody; its number says what goes on."""
+
+    refused_datagrams: int = 0
+    malformed_stun: int = 0
+    unknown_session: int = 0
+    badly_signed: int = 0
+    unknown_path: int = 0
+    checks_answered: int = 0
+    sessions_timed_out: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Return all counters by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class TransportEndpoint:
+    """The shared port and the peers on it; an async context manager.
+
+    Args:
+        port: UDP port number; 0 lets the system choose.
+        clock: Monotonic seconds.
+        public_ips: Addresses to announce instead of the local ones (behind a 1:1 NAT).
+        local_addresses: Lists the addresses to bind.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        clock: Callable[[], float],
+        *,
+        public_ips: Sequence[str] = (),
+        local_addresses: Callable[[], list[str]] = usable_local_addresses,
+    ) -> None:
+        self.counters = EndpointCounters()
+        self.certificate, self.fingerprint = make_certificate()
+        self._clock = clock
+        self._public_ips = tuple(public_ips)
+        self._local_addresses = local_addresses
+        self._port = UdpPort(port, self._receive)
+        self._buffer = SharedBuffer(BUFFER_BYTES)
+        self._by_fragment: dict[str, PeerTransport] = {}
+        self._by_path: dict[Path, PeerTransport] = {}
+        self._group = asyncio.TaskGroup()
+
+    @property
+    def port(self) -> int:
+        """The UDP port number in use."""
+        return self._port.port
+
+    @property
+    def gso(self) -> bool:
+        """Whether runs of packets leave in one system call."""
+        return self._port.gso
+
+    @property
+    def peers(self) -> list[PeerTransport]:
+        """Transports that are not closed."""
+        return list(self._by_fragment.values())
+
+    async def __aenter__(self) -> "TransportEndpoint":
+        """Bind the port and start the timer."""
+        self._port.open(self._local_addresses())
+        await self._group.__aenter__()
+        self._ticker = self._group.create_task(self._tick_forever(), name="transport timer")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close every peer, then the port."""
+        for peer in self.peers:
+            peer.close("server shutdown")
+        self._ticker.cancel()
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            self._port.close()
+
+    def candidates(self) -> list[Candidate]:
+        """List what an answer announces; binds interfaces that have come up since."""
+        local = self._local_addresses()
+        self._port.open(local)
+        bound = set(self._port.addresses)
+        return candidates(self._public_ips or [a for a in local if a in bound], self._port.port)
+
+    def open_peer(self, offer: Offer, handler: PeerHandler) -> PeerTransport:
+        """Make the transport that answers ``offer``; it waits for the peer from now on."""
+        peer = PeerTransport(
+            self._port,
+            self._buffer,
+            self.certificate,
+            offer.ice_fragment,
+            offer.fingerprints,
+            handler,
+            closed=self._forget,
+        )
+        self._by_fragment[peer.ice.credentials.fragment] = peer
+        peer.start(self._group)
+        return peer
+
+    def _forget(self, peer: PeerTransport) -> None:
+        self._by_fragment.pop(peer.ice.credentials.fragment, None)
+        for path in peer.ice.proven_paths:
+            if self._by_path.get(path) is peer:
+                del self._by_path[path]
+
+    def _receive(self, datagram: bytes, path: Path) -> None:
+        kind = classify(datagram)
+        if kind is DatagramKind.STUN:
+            self._receive_stun(datagram, path)
+            return
+        if kind is DatagramKind.REFUSED:
+            self.counters.refused_datagrams += 1
+            return
+        peer = self._by_path.get(path)
+        if peer is None:
+            self.counters.unknown_path += 1
+            return
+        try:
+            self._deliver(peer, kind, datagram)
+        except Exception:
+            # A fault of ours that this peer's packet uncovered must end this peer alone.
+            logger.exception("a packet could not be handled")
+            peer.close("internal error")
+
+    def _deliver(self, peer: PeerTransport, kind: DatagramKind, datagram: bytes) -> None:
+        if kind is DatagramKind.RTP:
+            peer.receive_rtp(datagram, self._clock())
+        elif kind is DatagramKind.RTCP:
+            peer.receive_rtcp(datagram, self._clock())
+        else:
+            peer.receive_dtls(datagram)
+
+    def _receive_stun(self, datagram: bytes, path: Path) -> None:
+        try:
+            request = stun.parse_binding_request(datagram)
+        except stun.StunRefused:
+            self.counters.malformed_stun += 1
+            return
+        peer = self._by_fragment.get(request.local_fragment)
+        if peer is None:
+            self.counters.unknown_session += 1
+        elif not peer.ice.accepts(request):
+            self.counters.badly_signed += 1
+        else:
+            self.counters.checks_answered += 1
+            outcome = peer.receive_check(request, path, self._clock())
+            if peer.ice.is_proven(path):
+                self._by_path[path] = peer
+            if outcome.forgotten is not None:
+                self._by_path.pop(outcome.forgotten, None)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.expire(self._clock())
+
+    def expire(self, now: float) -> None:
+        """Close the peers whose consent has run out."""
+        for peer in self.peers:
+            if peer.ice.consent_expired(now):
+                self.counters.sessions_timed_out += 1
+                peer.close("no sign of life from the peer")
+
+    def unconnected(self) -> int:
+        """Count sessions that have not completed their handshake."""
+        return sum(peer.state is not PeerState.CONNECTED for peer in self.peers)
