@@ -137,7 +137,10 @@ def _read_media(section: MediaDescription, bundled: set[str]) -> OfferedMedia:
     mid = section.rtp.muxId
     if not _TOKEN.match(mid):
         raise NegotiationError("a media section has no valid mid")
-    live = section.port != 0 and section.kind in ("audio", "video")
+    # Firefox offers all sections but the first with port 0 and "bundle-only" (RFC 9143 section 6);
+    # one that is disabled is in no bundle.
+    enabled = section.port != 0 or mid in bundled
+    live = enabled and section.kind in ("audio", "video")
     if live and not section.rtcp_mux:
         raise NegotiationError("rtcp-mux is required")
     direction = section.direction or "sendrecv"
