@@ -16,7 +16,8 @@ _Message = TypeVar("_Message", bound=BaseModel)
 
 _REQUEST_ID: TypeAdapter[str] = TypeAdapter(RequestId)
 
-# An unknown field's name comes from the peer, and error texts do not repeat peers at length.
+# An unknown field's name comes from the peer, and error texts, which are also logged, repeat
+# nothing of it at length and no character that would break a line.
 _PLACE_CHARACTERS = 48
 
 
@@ -105,4 +106,5 @@ def _is_deeper_than(value: object, levels: int) -> bool:
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in fault["loc"])[:_PLACE_CHARACTERS]
-    return f"{place}: {fault['msg']}"
+    printable = "".join(character if character.isprintable() else "?" for character in place)
+    return f"{printable}: {fault['msg']}"

@@ -59,11 +59,11 @@ class PeerProtocolError(SignalingError):
     """The peer sent what the protocol does not allow."""
 
 
-class Refused(SignalingError):  # noqa: N818 - named for what happened
+class Refused(SignalingError):
     """The request is declined; repeating it unchanged will not help, the connection goes on."""
 
 
-class Overloaded(SignalingError):  # noqa: N818 - named for what happened
+class Overloaded(SignalingError):
     """There is no room for this now; the same request may succeed later."""
 
 
