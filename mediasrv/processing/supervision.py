@@ -1,0 +1,97 @@
+"""When a worker counts as lost and when to try again; pure, time is an argument."""
+
+from collections import deque
+from enum import StrEnum
+
+
+class FilterState(StrEnum):
+    """What a host and the viewers are told about the filter."""
+
+    OFF = "off"
+    STARTING = "starting"
+    ON = "on"
+    RECOVERING = "recovering"
+    UNAVAILABLE = "unavailable"
+
+
+class WorkerLoss(StrEnum):
+    """Why a stream lost its worker; goes to the host as the reason of a state."""
+
+    CRASHED = "worker_crashed"
+    HUNG = "worker_hung"
+    BROKE_PROTOCOL = "worker_broke_protocol"
+    START_FAILED = "worker_start_failed"
+
+
+class ProgressWatchdog:
+    """Barks when a worker was fed and nothing came back for too long."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._fed_s: float | None = None
+
+    def note_fed(self, now_s: float) -> None:
+        """A frame went to the worker."""
+        if self._fed_s is None:
+            self._fed_s = now_s
+
+    def note_progress(self) -> None:
+        """A message came from the worker."""
+        self._fed_s = None
+
+    def is_hung(self, now_s: float) -> bool:
+        """Whether the worker has been silent for too long."""
+        return self._fed_s is not None and now_s - self._fed_s >= self._timeout_s
+
+
+class RestartPolicy:
+    """Replaces a lost worker at once; after too many losses in a short time, now and then.
+
+    Once in the slow mode, it stays there until a worker has given pictures for a whole window.
+    """
+
+    def __init__(self, limit: int, window_s: float, retry_interval_s: float) -> None:
+        self._limit = limit
+        self._window_s = window_s
+        self._retry_interval_s = retry_interval_s
+        self._losses_s: deque[float] = deque(maxlen=limit)
+        self._is_slow = False
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the filter counts as unavailable."""
+        return self._is_slow
+
+    def note_loss(self, now_s: float, *, first_frame_s: float | None) -> float:
+        """Count a lost worker.
+
+        Args:
+            now_s: When it was lost.
+            first_frame_s: When it gave its first frame; None if it never did.
+
+        Returns:
+            How long to wait before the next one, in seconds.
+        """
+        if first_frame_s is not None and now_s - first_frame_s >= self._window_s:
+            self._is_slow = False
+            self._losses_s.clear()
+        self._losses_s.append(now_s)
+        is_full = len(self._losses_s) == self._limit
+        if is_full and now_s - self._losses_s[0] <= self._window_s:
+            self._is_slow = True
+        return self._retry_interval_s if self._is_slow else 0.0
+
+
+class RequestPacer:
+    """Lets a repeated request through at most once per interval."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._last_s: float | None = None
+
+    def allows(self, now_s: float) -> bool:
+        """Whether to ask now; if so, counts as asked."""
+        if self._last_s is not None and now_s - self._last_s < self._interval_s:
+            return False
+        self._last_s = now_s
+        return True

@@ -1,0 +1,176 @@
+"""One stream inside the worker: decode everything, filter and encode only the newest image.
+
+No I/O and no clock but the processor's stopwatch: the worker's loop moves bytes, this moves
+pictures.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import av
+
+from filters.errors import FilterError
+from mediasrv.processing.channel import (
+    MAX_FRAME_BYTES,
+    Configure,
+    Counters,
+    InputFrame,
+    KeyframeCause,
+    OutputFrame,
+)
+from mediasrv.processing.decoder import VideoDecoder
+from mediasrv.processing.encoder import VideoEncoder
+from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
+from mediasrv.processing.pipeline import FrontStage, Pipeline
+from mediasrv.processing.planes import OwnPicture
+
+# A filter that refuses this many images in a row (a third of a second) will not recover by
+# itself: the worker gives up and a fresh one takes over.
+MAX_FAILURES_IN_A_ROW = 10
+LANDMARKS = "landmarks"
+
+
+@dataclass(slots=True)
+class _Decoded:
+    """The newest image that waits to be filtered (a slot: newer ones replace it)."""
+
+    frame: av.VideoFrame
+    timestamp_ticks: int
+    decode_us: int
+
+
+class Transcoder:
+    """Decodes, filters and encodes one stream in the thread that calls it."""
+
+    def __init__(
+        self, configure: Configure, pipeline: Pipeline, front_stages: Sequence[FrontStage] = ()
+    ) -> None:
+        self._pipeline = pipeline
+        self._front_stages = tuple(front_stages)
+        self._codec = configure.codec
+        self._decoder = VideoDecoder(configure.codec)
+        self._encoder = VideoEncoder(configure.codec)
+        self._picture: OwnPicture | None = None
+        self._newest: _Decoded | None = None
+        self._wants_keyframe = False
+        self._failures_in_a_row = 0
+        self.counters = Counters()
+        self.configure(configure)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether an image waits to be filtered."""
+        return self._newest is not None
+
+    def configure(self, configure: Configure) -> None:
+        """Take new settings for the images to come.
+
+        Raises:
+            ProcessingError: Another codec than before; a worker serves one stream.
+        """
+        if configure.codec is not self._codec:
+            raise ProcessingError("the codec changed in mid-stream")
+        self._parameters = configure.parameters
+        self._encoder.aim_at(configure.target_bitrate_bps)
+
+    def request_keyframe(self) -> None:
+        """Make the next encoded image a keyframe."""
+        self._wants_keyframe = True
+
+    def decode(self, frame: InputFrame) -> KeyframeCause | None:
+        """Decode the next frame; its image replaces one that still waits.
+
+        Returns:
+            Why a keyframe is needed from the host, or None when all is well.
+        """
+        if self._decoder.awaits_keyframe and not frame.keyframe:
+            self.counters.dropped += 1
+            return KeyframeCause.STARTED_MIDWAY
+        began_ns = time.perf_counter_ns()
+        try:
+            image = self._decoder.decode(
+                frame.payload, frame.timestamp_ticks, keyframe=frame.keyframe
+            )
+        except UnsupportedImage:
+            self.counters.undecodable += 1
+            return KeyframeCause.UNSUPPORTED
+        except UndecodableFrame:
+            self.counters.undecodable += 1
+            return KeyframeCause.UNDECODABLE
+        if image is not None:
+            self._replace_newest(
+                _Decoded(image, frame.timestamp_ticks, _microseconds_since(began_ns))
+            )
+        return None
+
+    def encode_newest(self) -> OutputFrame | None:
+        """Filter and encode the newest image, if there is one.
+
+        Returns:
+            The frame to send; None when there was no image or it was lost to a failure.
+
+        Raises:
+            ProcessingError: Too many failures in a row.
+        """
+        newest, self._newest = self._newest, None
+        if newest is None:
+            return None
+        try:
+            output = self._beautify(newest)
+        except (FilterError, ProcessingError) as exc:
+            self.counters.filter_failures += 1
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                raise ProcessingError("no image could be filtered any more") from exc
+            return None
+        self._failures_in_a_row = 0
+        self.counters.encoded += 1
+        return output
+
+    def _replace_newest(self, decoded: _Decoded) -> None:
+        self.counters.decoded += 1
+        if self._newest is not None:
+            self.counters.skipped += 1
+        self._newest = decoded
+
+    def _beautify(self, newest: _Decoded) -> OutputFrame:
+        copied_ns = time.perf_counter_ns()
+        picture = self._own_copy(newest.frame)
+        for stage in self._front_stages:
+            stage(picture.image)
+        durations_us = self._pipeline.apply(picture.image, self._parameters).durations_us
+        landmarks_us = durations_us.get(LANDMARKS, 0)
+        filter_us = max(0, _microseconds_since(copied_ns) - landmarks_us)
+        encoded_ns = time.perf_counter_ns()
+        image = self._encoder.encode(
+            picture.frame, newest.timestamp_ticks, keyframe=self._wants_keyframe
+        )
+        self.counters.encoders_opened = self._encoder.opened
+        if len(image.payload) > MAX_FRAME_BYTES:
+            self._wants_keyframe = True  # the next image may not be predicted from a lost one
+            raise ProcessingError("the encoded frame is too large for the channel")
+        if image.keyframe:
+            self._wants_keyframe = False
+        return OutputFrame(
+            timestamp_ticks=newest.timestamp_ticks,
+            keyframe=image.keyframe,
+            width_px=picture.frame.width,
+            height_px=picture.frame.height,
+            decode_us=newest.decode_us,
+            landmarks_us=landmarks_us,
+            filter_us=filter_us,
+            encode_us=_microseconds_since(encoded_ns),
+            payload=image.payload,
+        )
+
+    def _own_copy(self, decoded: av.VideoFrame) -> OwnPicture:
+        picture = self._picture
+        if picture is None or not picture.fits(decoded):
+            picture = self._picture = OwnPicture(decoded.width, decoded.height)
+        picture.take(decoded)
+        return picture
+
+
+def _microseconds_since(began_ns: int) -> int:
+    return (time.perf_counter_ns() - began_ns) // 1000

@@ -1,0 +1,76 @@
+"""Pipelines that stand in for the real one inside a worker: quick to load, and able to fail.
+
+Which way to fail is chosen live, through the strength of ``smooth``.
+"""
+
+import os
+import signal
+import socket
+import time
+from types import SimpleNamespace
+
+from filters.errors import FilterError
+from filters.image import YuvImage
+from filters.parameters import Parameters
+
+BRIGHTER_BY = 20
+# Strengths of "smooth" that mean trouble.
+EXIT, SEGFAULT, HANG, RAISE, REFUSE, SEND_GARBAGE, STOP_READING = 91, 92, 93, 94, 95, 96, 97
+COMPLAIN = 98
+SECRET = 0.123456789
+
+
+class StandIn:
+    """Changes nothing at 0, adds a constant to luma otherwise."""
+
+    def apply(self, image: YuvImage, parameters: Parameters) -> SimpleNamespace:
+        if image.width_px != 640:  # not the warm-up picture
+            misbehave(parameters.smooth)
+        if parameters.smooth or parameters.brighten:
+            image.y[:] = image.y.clip(0, 255 - BRIGHTER_BY) + BRIGHTER_BY
+        return SimpleNamespace(durations_us={"landmarks": 3, "smooth": 2})
+
+
+def misbehave(strength: int) -> None:
+    if strength == EXIT:
+        os._exit(7)
+    elif strength == SEGFAULT:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif strength == HANG:
+        time.sleep(3600)
+    elif strength == RAISE:
+        raise RuntimeError(f"landmark at {SECRET}")
+    elif strength == REFUSE:
+        raise FilterError(f"landmark at {SECRET}")
+    elif strength == SEND_GARBAGE:
+        channel_socket().sendall(b"\xff" * 64)
+    elif strength == COMPLAIN:
+        print(f"landmark at {SECRET}", file=__import__("sys").stderr, flush=True)
+
+
+def channel_socket() -> socket.socket:
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+            return socket.socket(fileno=os.dup(int(name)))
+    raise AssertionError("no socket")
+
+
+def open_stand_in() -> StandIn:
+    return StandIn()
+
+
+def open_missing() -> StandIn:
+    raise FilterError("the model is missing")
+
+
+def open_broken() -> StandIn:
+    raise RuntimeError(f"landmark at {SECRET}")
+
+
+def open_slowly() -> StandIn:
+    time.sleep(3600)
+    raise AssertionError
+
+
+def open_silent_exit() -> StandIn:
+    os._exit(0)
