@@ -67,13 +67,22 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
 
 
 @asynccontextmanager
+async def _closing(spares: SpareWorkers) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await spares.close()
+
+
+@asynccontextmanager
 async def run_node(config: ServerConfig, clock: Callable[[], float]) -> AsyncIterator[Node]:
     """Open the port, the workers' pool and the node; close them in the other order."""
     initial = FilterView(state="off", enabled=False, params=dict(config.starting_parameters))
     directory = Directory(new_id=new_peer_id, new_token=new_resume_token, initial_filter=initial)
     processing = processing_config(config)
+    spares = SpareWorkers(processing)
     async with (
-        SpareWorkers(processing) as spares,
+        _closing(spares),
         TransportEndpoint(config.udp_port, clock, public_ips=config.public_ips) as endpoint,
         Node(
             endpoint,
@@ -81,6 +90,7 @@ async def run_node(config: ServerConfig, clock: Callable[[], float]) -> AsyncIte
             clock=clock,
             initial_filter=initial,
             directory=directory,
+            host_arrived=spares.warm,
         ) as node,
     ):
         yield node

@@ -25,7 +25,7 @@ class FilterStream(Protocol):
     """One worker's stream, as processing.BeautyStream offers it."""
 
     async def open(self) -> None:
-        """Start the worker; returns when it takes frames.
+        """Start a worker; once it takes frames it asks for a keyframe.
 
         Raises:
             MediaError: No worker can be had.
@@ -146,6 +146,8 @@ class FilterSwitch:
         if self._stream is None:
             self._start_stream(self._codec)
         elif self._is_ready:
+            # The worker goes on from the host's next keyframe, and viewers need one of it then.
+            self._stream.request_keyframe()
             self._broadcast.divert_to_filter()
             self._show(FilterState.ON, None)
 
@@ -179,7 +181,7 @@ class FilterSwitch:
 
         def on_keyframe_needed() -> None:
             if self._stream is stream:
-                self._broadcast.want_host_keyframe()
+                self._take_keyframe_wish()
 
         stream = self._streams(
             codec,
@@ -200,11 +202,14 @@ class FilterSwitch:
                 self._stream = None
                 self._show(FilterState.UNAVAILABLE, str(exc))
             return
-        if self._stream is not stream:
-            return
+
+    def _take_keyframe_wish(self) -> None:
+        """A worker that asks for a keyframe takes frames: the first time, the video may turn."""
         self._is_ready = True
-        if self.view.enabled:
-            self._broadcast.divert_to_filter()
+        if not self.view.enabled:
+            return
+        self._broadcast.divert_to_filter()
+        self._broadcast.want_host_keyframe()
 
     def _drop_stream(self, reason: str) -> None:
         self._stop_linger()

@@ -62,6 +62,7 @@ class Node:
         clock: Monotonic seconds.
         initial_filter: How the filter stands in a new room.
         directory: Rooms and their members.
+        host_arrived: Called when a host joins: a good time to warm a filter worker.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class Node:
         clock: Callable[[], float],
         initial_filter: FilterView,
         directory: Directory,
+        host_arrived: Callable[[], None],
     ) -> None:
         self.directory = directory
         self._endpoint = endpoint
         self._streams = streams
+        self._host_arrived = host_arrived
         self._clock = clock
         self._initial_filter = initial_filter
         self._media: dict[str, RoomMedia] = {}
@@ -158,6 +161,7 @@ class Node:
         self._connections[peer] = connection
         if message.role == "host":
             self._hosts[message.room] = peer
+            self._host_arrived()
         self._apply(admission)
 
     def _leave(self, connection: Connection, peer: PeerId, message: Leave) -> None:

@@ -129,6 +129,7 @@ class Broadcast:
         self._viewers: dict[str, _Viewer] = {}
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
+        self._filter_begins = False
 
     # The host's side
 
@@ -238,6 +239,7 @@ class Broadcast:
     def _switch_at_keyframe(self, now: float) -> None:
         if self.path is VideoPath.TO_FILTER:
             self.path = VideoPath.FILTERED
+            self._filter_begins = True
             self._reset_filter_input()
             self.tracks["video"].splice(now, new_clock=False)
         elif self.path is VideoPath.TO_DIRECT:
@@ -287,6 +289,7 @@ class Broadcast:
         """Put the filter into the way at once: nothing goes past it from now on."""
         if self.path is not VideoPath.FILTERED:
             self.path = VideoPath.FILTERED
+            self._filter_begins = True
             self._reset_filter_input()
             self.tracks["video"].drop_pending()
             self.tracks["video"].splice(now, new_clock=False)
@@ -321,8 +324,14 @@ class Broadcast:
             return
         first, latest = self._fed_ticks
         # Outside of what was fed is a frame of the host's earlier stream, on another clock.
-        if first <= frame.timestamp_ticks <= latest:
-            self.tracks["video"].write_frame(frame, now)
+        if not first <= frame.timestamp_ticks <= latest:
+            return
+        if self._filter_begins and not frame.keyframe:
+            # Viewers come from the host's own stream: nothing but a keyframe makes sense to them.
+            self.tracks["video"].keyframes.ask()
+            return
+        self._filter_begins = False
+        self.tracks["video"].write_frame(frame, now)
 
     def want_host_keyframe(self) -> None:
         """Ask the host for a keyframe: the filter cannot decode without one."""
