@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -34,13 +35,14 @@ SHUTDOWN_S = 3
 
 def processing_config(config: ServerConfig) -> ProcessingConfig:
     """Take from the server's configuration what concerns the beauty workers."""
-    limits = {} if config.filter_workers_max is None else {"max_workers": config.filter_workers_max}
-    return ProcessingConfig(
+    processing = ProcessingConfig(
         spares=config.filter_spares,
         extra_stages=config.filter_extra_stages,
         python_path=config.filter_python_path,
-        **limits,
     )
+    if config.filter_workers_max is None:
+        return processing
+    return replace(processing, max_workers=config.filter_workers_max)
 
 
 def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monotonic) -> FastAPI:
