@@ -595,18 +595,17 @@ def test_the_host_gets_no_more_than_a_hundred_viewers_one_by_one():
 def test_a_shutdown_tells_everybody_once_and_admits_nobody():
     stage = Stage()
     host, viewer, away = stage.host(), stage.viewer(), stage.host("s")
+    waiting = stage.viewer("t")
     stage.drop(away)
     stage.told.clear()
     outcome = stage.take(stage.directory.shutdown())
-    assert stage.told == {
-        host: [Left(reason="shutdown")],
-        viewer: [Left(reason="shutdown")],
-    }
+    assert stage.told == {peer: [Left(reason="shutdown")] for peer in (host, viewer, waiting)}
     assert outcome.events == (
         HostGone("r", host, "shutdown"),
         RoomClosed("r"),
         HostGone("s", away, "shutdown"),
         RoomClosed("s"),
+        RoomClosed("t"),
     )
     assert stage.directory.listing() == []
     assert stage.directory.deadline() is None
