@@ -27,6 +27,7 @@ from mediasrv.media import Codec
 CONNECT_TIMEOUT_S = 15.0
 
 _MIME_TYPES = {Codec.VP8: "video/vp8", Codec.H264: "video/h264"}
+_CANDIDATES = re.compile(r"(?m)^a=(?:candidate:.*|end-of-candidates)\r?\n")
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)/")
 _FMTP_APT = re.compile(r"^a=fmtp:(\d+) .*\bapt=(\d+)")
 
@@ -103,7 +104,7 @@ class MediaPath:
         answer = await exchange(self.connection.localDescription.sdp)
         try:
             await self.connection.setRemoteDescription(
-                RTCSessionDescription(sdp=answer, type="answer")
+                RTCSessionDescription(sdp=with_candidates_everywhere(answer), type="answer")
             )
         except (InvalidAccessError, InvalidStateError, OperationError, ValueError) as exc:
             raise MediaNotConnected(f"the server's answer cannot be used: {exc}") from exc
@@ -148,6 +149,18 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def with_candidates_everywhere(answer: str) -> str:
+    """Repeat the candidates of the first media section in those that have none.
+
+    One section of a bundle is enough (RFC 9143 section 7.3), but aiortc takes them from the last.
+    """
+    session, *sections = re.split(r"(?m)^(?=m=)", answer)
+    candidates = "".join(_CANDIDATES.findall(sections[0])) if sections else ""
+    return session + "".join(
+        section if _CANDIDATES.search(section) else section + candidates for section in sections
+    )
 
 
 def negotiated_codecs(answer: str) -> tuple[dict[int, tuple[str, str]], dict[int, int]]:

@@ -102,6 +102,14 @@ class Tone:
         """Nothing to release."""
 
 
+def luma_of(image: av.VideoFrame) -> Plane:
+    """Copy the luma plane of a planar YUV image: shape (height, width), uint8."""
+    plane = image.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    luma: Plane = rows[:, : plane.width].copy()
+    return luma
+
+
 def read_counter(luma: Plane) -> int | None:
     """Read the frame counter from a luma plane of the pattern, encoded, decoded or scaled.
 

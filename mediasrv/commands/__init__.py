@@ -1,0 +1,1 @@
+"""What the commands of ``mediasrv`` do, one module each."""

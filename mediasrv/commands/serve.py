@@ -1,0 +1,25 @@
+"""``mediasrv serve``: options to a configuration, and run it."""
+
+from mediasrv.app import serve
+from mediasrv.config import ServerConfig
+
+
+def run_server(
+    host: str, port: int, udp_port: int | None, public_ips: tuple[str, ...], *, debug: bool
+) -> None:
+    """Run a server until it is told to stop.
+
+    Args:
+        host: Address of pages, API and websocket.
+        port: Its TCP port.
+        udp_port: UDP port of all media; None takes the number of ``port``.
+        public_ips: Announced instead of the local addresses.
+        debug: Log everything.
+    """
+    config = ServerConfig(
+        host=host,
+        port=port,
+        udp_port=port if udp_port is None else udp_port,
+        public_ips=public_ips,
+    )
+    serve(config, log_level="debug" if debug else "warning")
