@@ -1,0 +1,192 @@
+"""Draws the masks of a face: what is skin, what must be left alone, what may glow.
+
+Everything fades inwards from the outline, so nothing outside the face is ever touched.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from filters import mesh
+from filters.image import Plane, YuvImage
+from filters.region import (
+    SMALLEST_SIZE_PX,
+    FaceRegion,
+    Grid,
+    Points,
+    bounded_points,
+    load_padded,
+)
+from filters.scratch import Scratch
+from filters.tracking import TrackedFace
+
+Mask = npt.NDArray[np.uint8]
+
+OUTLINE = (mesh.FACE_OVAL, mesh.SECOND_RING, mesh.THIRD_RING)
+FEATURES = (
+    *(mesh.RIGHT_EYE_RIM, mesh.LEFT_EYE_RIM, mesh.RIGHT_BROW, mesh.LEFT_BROW),
+    *(mesh.LIPS, mesh.NOSE_BASE),
+)
+# Widths of the fading borders in parts of the face's size: half of the ramp from 0 to 1.
+GLOW_FADE = 0.17
+FEATURE_FADE = 0.055
+# Skin fades over this part of the glow's border.
+SKIN_STEEPNESS = 2.0
+# The mesh ends at mid-forehead; the outline is lifted by this part of the face's height at most.
+FOREHEAD_LIFT = 0.24
+# How far skin may be from the face's mean and still count as its skin: bounds of the standard
+# deviation in code values (wide: light is never even), and the number of deviations allowed.
+LUMA_SPREAD = (14.0, 30.0)
+CHROMA_SPREAD = (3.0, 6.0)
+SPREADS_ALLOWED = 2.4
+LIKENESS_CEILING = 1.6
+LIKENESS_SOFTNESS = 0.06
+# Sub-pixel bits of the polygon filler: without them masks would jump from cell to cell.
+SHIFT = 4
+FULL = 255
+
+
+class MaskBuilder:
+    """Turns faces into regions; owns the memory of all their grids."""
+
+    def __init__(self) -> None:
+        self._scratch = Scratch()
+
+    def build(self, image: YuvImage, face: TrackedFace, index: int = 0) -> FaceRegion | None:
+        """Draw the masks of one face.
+
+        Args:
+            image: The picture as it came, before any stage; only read.
+            face: Where the face is and how much of it counts.
+            index: Number of the face in this picture.
+
+        Returns:
+            The region, whose grids are valid until ``index`` is built again; None when the face
+            is outside the picture, too small to have skin, or has faded out.
+        """
+        points = bounded_points(face.landmarks, image)
+        region = FaceRegion(points, face.weight)
+        if region.size_px < SMALLEST_SIZE_PX or region.weight <= 0:
+            return None
+        lifted = lift_forehead(points)
+        outline = np.concatenate((lifted, *(points[ring] for ring in OUTLINE)))
+        if not region.place(image, outline):
+            return None
+        self._draw(image, region, lifted, f"{index} ")
+        return region
+
+    def _draw(self, image: YuvImage, region: FaceRegion, lifted: Points, prefix: str) -> None:
+        take, shape = self._scratch.take, region.grid_shape
+        corners = _corners(region, region.points)
+        oval = self._fill(shape, "oval", [corners[ring] for ring in OUTLINE])
+        tall = self._fill(shape, "tall", [_corners(region, lifted)])
+        cv2.max(tall, oval, dst=tall)
+        features = self._fill(shape, "features", [corners[ring] for ring in FEATURES])
+
+        glow = _ramp(region, oval, GLOW_FADE, 2, -1, take(prefix + "glow", shape, np.float32))
+        above = _ramp(region, tall, GLOW_FADE, 2, -1, take("above", shape, np.float32))
+        bare = _ramp(region, features, FEATURE_FADE, -2, 1, take("bare", shape, np.float32))
+
+        region.luma = self._sample(image.y, region, prefix + "luma", chroma=False)
+        skin = take(prefix + "skin", shape, np.float32)
+        inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))
+        np.multiply(inside, bare, out=skin)
+        np.multiply(above, self._likeness(image, region, skin), out=above)
+        np.maximum(inside, above, out=skin)
+        np.multiply(skin, bare, out=skin)
+        np.maximum(glow, above, out=glow)
+        region.skin, region.glow = skin, glow
+
+    def _fill(
+        self, shape: tuple[int, int], name: str, polygons: list[npt.NDArray[np.int32]]
+    ) -> Mask:
+        mask = self._scratch.take(name, shape, np.uint8)
+        mask.fill(0)
+        for polygon in polygons:  # one by one: together, overlaps would become holes
+            cv2.fillPoly(mask, [polygon], (FULL,), cv2.LINE_AA, SHIFT)
+        return mask
+
+    def _sample(self, plane: Plane, region: FaceRegion, name: str, *, chroma: bool) -> Grid:
+        """Mean of a plane per cell; beyond the picture's edge its last pixels go on."""
+        scale = 2 if chroma else 1
+        rows, columns = region.grid_shape
+        padded = self._scratch.take(
+            "padded", (region.height_px // scale, region.width_px // scale), np.uint8
+        )
+        load_padded(padded, region.crop(plane, chroma=chroma))
+        means = self._scratch.take("means", (rows, columns), np.uint8)
+        # At one pixel per cell chroma has to grow, which INTER_AREA does bluntly.
+        how = cv2.INTER_LINEAR if chroma and region.step == 1 else cv2.INTER_AREA
+        cv2.resize(padded, (columns, rows), dst=means, interpolation=how)
+        grid = self._scratch.take(name, (rows, columns), np.float32)
+        np.copyto(grid, means)
+        return grid
+
+    def _likeness(self, image: YuvImage, region: FaceRegion, skin: Grid) -> Grid:
+        """How much each cell looks like this face's own skin, 0 to 1, softly.
+
+        Used above the mesh only, where it tells forehead from hair and cloth. It compares with
+        the face itself and with no colour of ours, so it works alike on every skin. What is
+        lighter than the skin may be less colourful, as highlights are.
+        """
+        total = max(float(cv2.sumElems(skin)[0]), 1e-3)
+        luma = _in_spreads(region.luma, skin / np.float32(total), LUMA_SPREAD)
+        lightness = np.maximum(luma, 0) + np.float32(1)
+        distance = np.minimum(luma, 0) ** 2
+        for plane in (image.u, image.v):
+            values = self._sample(plane, region, "chroma", chroma=True)
+            offset = _in_spreads(values, skin / np.float32(total), CHROMA_SPREAD)
+            distance += (offset / lightness) ** 2
+        likeness = LIKENESS_CEILING - distance / np.float32(SPREADS_ALLOWED**2)
+        np.clip(likeness, 0, 1, out=likeness)
+        width = _odd_cells(LIKENESS_SOFTNESS, region)
+        for _ in range(2):
+            cv2.blur(likeness, (width, width), dst=likeness)
+        return likeness
+
+
+def lift_forehead(points: Points) -> Points:
+    """The face's oval with its upper part moved up towards the hairline, shape (36, 3)."""
+    upwards = points[mesh.FOREHEAD_TOP] - points[mesh.CHIN]
+    lifted: Points = points[mesh.FACE_OVAL] + mesh.FOREHEAD_LEVELS * (FOREHEAD_LIFT * upwards)
+    return lifted
+
+
+def _corners(region: FaceRegion, points: Points) -> npt.NDArray[np.int32]:
+    """Points in cells of the region's grid, as the polygon filler wants them."""
+    origin = np.array([region.left, region.top], np.float32)
+    # A cell's number means its centre, a pixel coordinate of a landmark its corner.
+    cells = (points[:, :2] - origin) * np.float32(1 / region.step) - np.float32(0.5)
+    corners: npt.NDArray[np.int32] = np.rint(cells * np.float32(1 << SHIFT)).astype(np.int32)
+    return corners
+
+
+def _ramp(
+    region: FaceRegion, mask: Mask, fade: float, slope: float, offset: float, target: Grid
+) -> Grid:
+    """``slope * blurred mask + offset`` within 0 to 1; blurs ``mask``, returns ``target``.
+
+    A blurred mask is one half at its outline: slope 2 and offset -1 start there and rise
+    inwards, -2 and 1 rise outwards.
+    """
+    width = _odd_cells(fade, region)
+    for _ in range(2):
+        cv2.blur(mask, (width, width), dst=mask)
+    np.multiply(mask, np.float32(slope / FULL), out=target)
+    np.add(target, np.float32(offset), out=target)
+    np.maximum(target, np.float32(0), out=target)
+    return np.minimum(target, np.float32(1), out=target)
+
+
+def _in_spreads(values: Grid, share: Grid, bounds: tuple[float, float]) -> Grid:
+    """Distance of each cell from the mean over the skin, in (bounded) standard deviations."""
+    offset = values - np.float32(np.vdot(values, share))
+    variance = float(np.vdot(offset * offset, share))
+    spread = min(max(variance**0.5, bounds[0]), bounds[1])
+    return np.multiply(offset, np.float32(1 / spread), out=offset)
+
+
+def _odd_cells(part_of_face: float, region: FaceRegion) -> int:
+    """The odd number of cells nearest to a length in parts of the face's size."""
+    cells = part_of_face * region.size_px / region.step
+    return 2 * max(0, round((cells - 1) / 2)) + 1

@@ -1,0 +1,107 @@
+"""From picture to picture: find faces, follow them, run the stages that have something to do."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from filters.errors import ImageContractError
+from filters.image import YuvImage
+from filters.landmarks import FaceDetector
+from filters.masks import MaskBuilder
+from filters.parameters import Parameters
+from filters.region import FaceRegion
+from filters.scene import SceneWatch
+from filters.stages import Stage, default_stages
+from filters.tracking import FaceTracker
+
+USUAL_INTERVAL_S = 1 / 30
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one call did, as far as anybody may know.
+
+    Nothing here is derived from a face: no count, no place, no size.
+
+    Attributes:
+        durations_us: Microseconds spent per step, by stage name, and ``landmarks`` and ``masks``
+            when they ran. Empty when nothing was to be done.
+    """
+
+    durations_us: dict[str, int]
+
+
+class Pipeline:
+    """Filters the pictures of one stream, in their order. Not thread-safe.
+
+    The detector stays the caller's: who made it closes it.
+    """
+
+    def __init__(self, detector: FaceDetector, stages: Sequence[Stage] | None = None) -> None:
+        """Put stages behind a detector.
+
+        Args:
+            detector: Finds the faces of this stream.
+            stages: What runs, in order; stage objects belong to one pipeline. Default: all of
+                :func:`filters.stages.default_stages`.
+        """
+        self._detector = detector
+        self._stages = tuple(default_stages() if stages is None else stages)
+        self._scene = SceneWatch()
+        self._tracker = FaceTracker()
+        self._masks = MaskBuilder()
+
+    def apply(
+        self, image: YuvImage, parameters: Parameters, *, elapsed_s: float = USUAL_INTERVAL_S
+    ) -> Applied:
+        """Filter one picture in place.
+
+        With all stages off the picture is not touched, not even read.
+
+        Args:
+            image: Its planes are written to; they need not be contiguous.
+            parameters: Strengths for this picture.
+            elapsed_s: Time since the picture before; only steadiness depends on it.
+
+        Raises:
+            ImageContractError: A plane cannot be written to.
+            FilterError: The detector failed; the picture is as it came.
+        """
+        active = [stage for stage in self._stages if stage.is_active(parameters)]
+        if not active:
+            self.reset()
+            return Applied({})
+        if not image.is_writable:
+            raise ImageContractError("the picture is filtered in place, but a plane is read-only")
+        durations_us: dict[str, int] = {}
+        faces: list[FaceRegion] = []
+        if any(stage.needs_faces for stage in active):
+            faces = self._find_faces(image, elapsed_s, durations_us)
+        for stage in active:
+            started_ns = time.perf_counter_ns()
+            stage.apply(image, faces, parameters)
+            durations_us[stage.name] = _since_us(started_ns)
+        return Applied(durations_us)
+
+    def reset(self) -> None:
+        """Forget the faces seen so far; the next ones are filtered fully at once."""
+        self._tracker.reset()
+
+    def _find_faces(
+        self, image: YuvImage, elapsed_s: float, durations_us: dict[str, int]
+    ) -> list[FaceRegion]:
+        started_ns = time.perf_counter_ns()
+        found = self._detector.detect(image)
+        durations_us["landmarks"] = _since_us(started_ns)
+        started_ns = time.perf_counter_ns()
+        if self._scene.has_changed(image):
+            self._tracker.reset()
+        tracked = self._tracker.update(found, elapsed_s)
+        regions = (self._masks.build(image, face, index) for index, face in enumerate(tracked))
+        faces = [region for region in regions if region is not None]
+        durations_us["masks"] = _since_us(started_ns)
+        return faces
+
+
+def _since_us(started_ns: int) -> int:
+    return (time.perf_counter_ns() - started_ns) // 1000

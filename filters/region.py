@@ -1,0 +1,158 @@
+"""Where a face is in the picture: a rectangle, and a coarse grid of masks inside it."""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from filters import mesh
+from filters.facial_data import FacialData
+from filters.image import Plane, YuvImage
+from filters.landmarks import FaceLandmarks
+
+Grid = npt.NDArray[np.float32]
+# Landmarks while they are worked on; at run time a FacialArray, which does not print.
+Points = npt.NDArray[np.float32]
+
+# A face is 48 to 95 cells wide: coarse enough to be cheap, fine enough to draw an eye.
+FINEST_CELLS = 96
+# Points this many pictures away are nonsense, and would overflow the polygon filler.
+FARTHEST_PICTURES = 4.0
+SMALLEST_SIZE_PX = 4.0
+# Height of a frontal face times this is its width; the larger of both is the size, so that
+# turning and nodding change it little.
+WIDTH_PER_HEIGHT = 0.8
+
+
+class FaceRegion(FacialData):
+    """One face in one picture.
+
+    The rectangle starts on an even pixel, holds whole cells and has even sides; it may reach
+    beyond the right and lower edge of the picture by less than ``max(2, step)`` pixels.
+
+    Attributes:
+        points: The landmarks in pixels, shape (478, 3), float32.
+        weight: 0 to 1, how much of a filter's strength applies (faces fade in and out).
+        size_px: Width of the face as seen from the front.
+        step: Pixels per grid cell and side, a power of two.
+        left: First column of the rectangle.
+        top: First row.
+        width_px: Columns of the rectangle.
+        height_px: Rows.
+        luma: Mean luma per cell, float32, shape ``grid_shape``.
+        skin: 0 to 1 per cell: skin, without eyes, brows, lips and nostrils.
+        glow: 0 to 1 per cell: the whole face, fading over a wide border.
+    """
+
+    __slots__ = (
+        "glow",
+        "height_px",
+        "left",
+        "luma",
+        "points",
+        "size_px",
+        "skin",
+        "step",
+        "top",
+        "weight",
+        "width_px",
+    )
+
+    luma: Grid
+    skin: Grid
+    glow: Grid
+
+    def __init__(self, points: Points, weight: float = 1.0) -> None:
+        self.points = points
+        self.weight = weight
+        self.size_px = size_px(points)
+        self.step = grid_step(self.size_px)
+        self.left = self.top = self.width_px = self.height_px = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the rectangle in luma pixels."""
+        return self.height_px, self.width_px
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of the grids."""
+        return self.height_px // self.step, self.width_px // self.step
+
+    def crop(self, plane: Plane, *, chroma: bool = False) -> Plane:
+        """View of the rectangle in a luma or chroma plane, cut off at the picture's edge."""
+        scale = 2 if chroma else 1
+        top, left = self.top // scale, self.left // scale
+        return plane[top : top + self.height_px // scale, left : left + self.width_px // scale]
+
+    def place(self, image: YuvImage, outline: Points) -> bool:
+        """Lay the rectangle around ``outline``, clipped to the picture.
+
+        The grid is anchored to the picture, not to the face: a moving face does not shift the
+        sampling, which would shimmer.
+
+        Returns:
+            Whether any of it is inside the picture.
+        """
+        align = max(2, self.step)
+        sides = []
+        for axis, limit_px in enumerate((image.width_px, image.height_px)):
+            low, high = float(outline[:, axis].min()), float(outline[:, axis].max())
+            first = max(0, (math.floor(low / align) - 1) * align)
+            last = min(-(-limit_px // align), math.ceil(high / align) + 1) * align
+            sides.append((first, last - first))
+        (self.left, self.width_px), (self.top, self.height_px) = sides
+        return (
+            self.width_px > 0
+            and self.height_px > 0
+            and self.left < image.width_px
+            and self.top < image.height_px
+        )
+
+
+def bounded_points(landmarks: FaceLandmarks, image: YuvImage) -> Points:
+    """The landmarks, with points absurdly far outside the picture pulled nearer."""
+    limit_px = FARTHEST_PICTURES * max(image.width_px, image.height_px)
+    points = landmarks.points()
+    return np.maximum(np.minimum(points, np.float32(limit_px)), np.float32(-limit_px))
+
+
+def size_px(points: Points) -> float:
+    """Width of a face as seen from the front, in pixels."""
+    return max(
+        _distance_px(points[mesh.RIGHT_SIDE], points[mesh.LEFT_SIDE]),
+        WIDTH_PER_HEIGHT * _distance_px(points[mesh.FOREHEAD_TOP], points[mesh.CHIN]),
+    )
+
+
+def grid_step(face_size_px: float) -> int:
+    """Pixels per cell for a face of this size: the smallest power of two that keeps it coarse."""
+    step = 1
+    while face_size_px / step >= FINEST_CELLS:
+        step *= 2
+    return step
+
+
+def _distance_px(one: Points, other: Points) -> float:
+    return math.hypot(float(one[0]) - float(other[0]), float(one[1]) - float(other[1]))
+
+
+def load_padded(target: Plane, source: Plane) -> None:
+    """Copy ``source`` into the upper left of ``target``; its last column and row fill the rest."""
+    rows, columns = source.shape
+    np.copyto(target[:rows, :columns], source)
+    if columns < target.shape[1]:
+        target[:rows, columns:] = target[:rows, columns - 1 : columns]
+    if rows < target.shape[0]:
+        target[rows:] = target[rows - 1]
+
+
+def scale_up(grid: Grid, target: Grid) -> Grid:
+    """Spread a grid over pixels, bilinearly, cell centres on cell centres; returns ``target``."""
+    rows, columns = target.shape
+    if grid.shape == target.shape:
+        np.copyto(target, grid)
+    else:
+        cv2.resize(grid, (columns, rows), dst=target, interpolation=cv2.INTER_LINEAR)
+    return target

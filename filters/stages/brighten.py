@@ -1,0 +1,104 @@
+"""Lifts the light on faces: the same step of lightness on every skin tone, without greying it.
+
+Ours. Luma gets a curve that adds nearly the same amount between shadow and highlight and nothing
+at black and white. Chroma grows in proportion, for adding luma alone turns dark skin grey.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
+from filters.region import FaceRegion, Grid, load_padded, scale_up
+from filters.scratch import Scratch
+from filters.stages.base import FaceStage
+
+WHITE_Y = 235
+# Added at full strength, in luma code values: about 8 steps of CIE L*.
+LIFT = 18.0
+# Where the curve reaches its plateau, in parts of the range. Steeper than 1 / (1.5 * part) would
+# reverse the order of tones.
+SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.25
+# Part of the relative gain in luma that chroma follows, and the most it may gain.
+CHROMA_FOLLOWS = 0.6
+CHROMA_GAIN_LIMIT = 0.25
+DARKEST_GAIN_BASE = 8.0
+
+Curve = npt.NDArray[np.float32]
+
+
+class Brighten(FaceStage):
+    """Brightens faces; fades over a wide border, so that the neck does not give it away."""
+
+    name = "brighten"
+
+    def __init__(self) -> None:
+        self._scratch = Scratch()
+
+    def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
+        """Brighten one face in place; reads and writes inside its rectangle only."""
+        curve = lift_curve(strength)
+        target = face.crop(image.y)
+        luma = self._scratch.take("luma", face.shape, np.uint8)
+        load_padded(luma, target)
+        self._colour(image, face, luma, gain_curve(curve))
+        self._light(face, luma, curve)
+        np.copyto(target, luma[: target.shape[0], : target.shape[1]])
+
+    def _light(self, face: FaceRegion, luma: npt.NDArray[np.uint8], curve: Curve) -> None:
+        take = self._scratch.take
+        lift = take("lift", face.shape, np.float32)
+        cv2.LUT(luma, curve, dst=lift)
+        mask = scale_up(face.glow, take("mask", face.shape, np.float32))
+        np.multiply(lift, mask, out=lift)
+        np.multiply(lift, np.float32(face.weight), out=lift)
+        np.add(lift, luma, out=lift)
+        cv2.convertScaleAbs(lift, dst=luma)
+
+    def _colour(
+        self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8], gains: Curve
+    ) -> None:
+        take = self._scratch.take
+        half = (face.height_px // 2, face.width_px // 2)
+        coarse = take("coarse", half, np.uint8)
+        cv2.resize(luma, half[::-1], dst=coarse, interpolation=cv2.INTER_AREA)
+        gain = take("gain", half, np.float32)
+        cv2.LUT(coarse, gains, dst=gain)
+        np.multiply(gain, self._chroma_mask(face, half), out=gain)
+        np.multiply(gain, np.float32(face.weight), out=gain)
+        padded = take("padded", half, np.uint8)
+        colour = take("colour", half, np.float32)
+        for plane in (image.u, image.v):
+            target = face.crop(plane, chroma=True)
+            load_padded(padded, target)
+            np.subtract(padded, np.float32(NEUTRAL_CHROMA), out=colour)
+            np.multiply(colour, gain, out=colour)
+            np.add(colour, padded, out=colour)
+            cv2.convertScaleAbs(colour, dst=padded)
+            np.copyto(target, padded[: target.shape[0], : target.shape[1]])
+
+    def _chroma_mask(self, face: FaceRegion, half: tuple[int, int]) -> Grid:
+        mask = self._scratch.take("chroma mask", half, np.float32)
+        if face.step == 1:
+            cv2.resize(face.glow, half[::-1], dst=mask, interpolation=cv2.INTER_AREA)
+            return mask
+        return scale_up(face.glow, mask)
+
+
+def lift_curve(strength: float) -> Curve:
+    """What is added to each luma code value at a strength from 0 to 1, shape (256,)."""
+    tone = (np.arange(256) - BLACK_Y) / (WHITE_Y - BLACK_Y)
+    shape = _smooth_step(tone / SHADOW_PART) * _smooth_step((1 - tone) / HIGHLIGHT_PART)
+    return np.asarray(LIFT * strength * shape, np.float32)
+
+
+def gain_curve(lift: Curve) -> Curve:
+    """Relative gain of chroma that belongs to a lift of luma, shape (256,)."""
+    above_black = np.maximum(np.arange(256) - BLACK_Y, DARKEST_GAIN_BASE)
+    gain = np.minimum(CHROMA_FOLLOWS * lift / above_black, CHROMA_GAIN_LIMIT)
+    return np.asarray(gain, np.float32)
+
+
+def _smooth_step(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

@@ -1,0 +1,109 @@
+"""Evens out skin and keeps its grain: a guided filter on luma with part of the detail put back.
+
+He, Sun: "Fast Guided Filter", arXiv 1505.00996 (the coefficients are found on a coarse grid and
+applied to every pixel, so edges stay where they are). Ours: the threshold between texture and
+edge follows the face itself, so that every skin and every camera is smoothed alike.
+"""
+
+import cv2
+import numpy as np
+
+from filters.image import YuvImage
+from filters.region import FaceRegion, Grid, load_padded, scale_up
+from filters.scratch import Scratch
+from filters.stages.base import FaceStage
+
+# Half the filter's window in parts of the face's size: wider than a pore or spot, narrower than
+# a nose.
+RADIUS = 0.05
+# What counts as edge: local variance beyond this many times the face's median, within bounds
+# (in squared code values) for faces without texture and for faces that are all edges.
+EDGE_PER_TEXTURE = 12.0
+EDGE_VARIANCE = (60.0, 300.0)
+# At full strength this part of the detail goes, and of the finest grain this part stays.
+DETAIL_REMOVED = 0.9
+GRAIN_KEPT = 0.35
+# Bends the slider so that its middle already shows: 1 - (1 - s) ** 1.5.
+SLIDER_EXPONENT = 1.5
+CLEARLY_SKIN = 0.9
+FEWEST_CELLS = 8
+
+
+class Smooth(FaceStage):
+    """Smooths the skin of faces; eyes, brows, lips, nostrils and edges stay. Luma only."""
+
+    name = "smooth"
+
+    def __init__(self) -> None:
+        self._scratch = Scratch()
+
+    def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
+        """Smooth one face in place; reads and writes luma inside its rectangle only."""
+        take = self._scratch.take
+        target = face.crop(image.y)
+        original = take("original", face.shape, np.uint8)
+        load_padded(original, target)
+        luma = take("luma", face.shape, np.float32)
+        np.copyto(luma, original)
+
+        slope, offset = self._coefficients(face, luma, amount(strength) * face.weight)
+
+        # What to take away: slope * (luma without part of its grain) - offset.
+        blurred = cv2.GaussianBlur(original, (3, 3), 0, dst=take("blurred", face.shape, np.uint8))
+        grainless = take("grainless", face.shape, np.float32)
+        np.multiply(blurred, np.float32(GRAIN_KEPT), out=grainless)
+        cv2.scaleAdd(luma, 1 - GRAIN_KEPT, grainless, dst=grainless)
+        spread = take("spread", face.shape, np.float32)
+        np.multiply(grainless, scale_up(slope, spread), out=grainless)
+        np.subtract(luma, grainless, out=luma)
+        np.add(luma, scale_up(offset, spread), out=luma)
+        # Rounds to nearest; the result is never below 0, so the absolute value changes nothing.
+        cv2.convertScaleAbs(luma, dst=original)
+        np.copyto(target, original[: target.shape[0], : target.shape[1]])
+
+    def _coefficients(self, face: FaceRegion, luma: Grid, share: float) -> tuple[Grid, Grid]:
+        """Guided filter on the grid, mask and strength already worked in.
+
+        Returns:
+            Slope and offset per cell, such that ``slope * luma - offset`` is what goes.
+        """
+        take, shape = self._scratch.take, face.grid_shape
+        squares = take("squares", face.shape, np.float32)
+        np.multiply(luma, luma, out=squares)
+        moment = take("moment", shape, np.float32)
+        cv2.resize(squares, shape[::-1], dst=moment, interpolation=cv2.INTER_AREA)
+
+        width = 2 * max(1, round(RADIUS * face.size_px / face.step)) + 1
+        mean, variance, slope, offset = (
+            take(name, shape, np.float32) for name in ("mean", "variance", "slope", "offset")
+        )
+        cv2.blur(face.luma, (width, width), dst=mean)
+        cv2.blur(moment, (width, width), dst=variance)
+        np.subtract(variance, mean * mean, out=variance)
+        np.maximum(variance, 0, out=variance)
+        edge = np.float32(edge_variance(variance, face.skin))
+        # 1 - a of the guided filter: how much of the detail is texture.
+        texture = np.divide(edge, variance + edge, out=variance)
+        np.multiply(mean, texture, out=mean)
+        cv2.blur(texture, (width, width), dst=slope)
+        cv2.blur(mean, (width, width), dst=offset)
+        share_of_skin = face.skin * np.float32(share)
+        return np.multiply(slope, share_of_skin, out=slope), np.multiply(
+            offset, share_of_skin, out=offset
+        )
+
+
+def amount(strength: float) -> float:
+    """Part of the detail that goes at a slider position from 0 to 1."""
+    return float(DETAIL_REMOVED * (1 - (1 - strength) ** SLIDER_EXPONENT))
+
+
+def edge_variance(variance: Grid, skin: Grid) -> float:
+    """The variance at which half the detail is kept: from the median over clear skin."""
+    lowest, highest = EDGE_VARIANCE
+    clear = variance[skin > CLEARLY_SKIN]
+    if clear.size < FEWEST_CELLS:
+        return lowest
+    middle = clear.size // 2
+    median = float(np.partition(clear, middle)[middle])
+    return min(max(EDGE_PER_TEXTURE * median, lowest), highest)

@@ -1,0 +1,112 @@
+"""Follows faces from picture to picture, so that filters neither flicker nor snap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from filters.facial_data import FacialArray, FacialData
+from filters.landmarks import FaceLandmarks
+from filters.one_euro import OneEuroFilter
+from filters.region import size_px
+
+# A face that is lost fades out over its last place, for detectors miss single pictures and an
+# effect that blinks is worse than one that lingers for a third of a second.
+FADE_OUT_IMAGES = 10
+FADE_IN_IMAGES = 5
+# The same face moves less than this many of its widths between two pictures.
+REACH = 0.8
+# Two detections this near to each other are one face found twice.
+SAME = 0.4
+SHORTEST_S, LONGEST_S = 1 / 240, 1.0
+
+
+class TrackedFace(FacialData):
+    """A face as filters should see it: steadied landmarks, and how much of it counts."""
+
+    __slots__ = ("landmarks", "weight")
+
+    def __init__(self, landmarks: FaceLandmarks, weight: float = 1.0) -> None:
+        self.landmarks = landmarks
+        self.weight = weight
+
+
+class _Track(FacialData):
+    __slots__ = ("centre", "filter", "size_px", "weight")
+
+    def __init__(self, points: FacialArray, weight: float) -> None:
+        self.filter = OneEuroFilter(points)
+        self.weight = weight
+        self.locate()
+
+    def locate(self) -> None:
+        self.centre = _centre(self.filter.value)
+        self.size_px = max(size_px(self.filter.value), 1.0)
+
+    def is_at(self, centre: FacialArray, reach: float) -> bool:
+        return float(np.linalg.norm(centre - self.centre)) < reach * self.size_px
+
+
+class FaceTracker:
+    """Gives every face a life: it fades in, is steadied while seen, and fades out.
+
+    The first faces after construction or :meth:`reset` count fully at once: a filter that is
+    switched on must not show the bare face first.
+    """
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._is_fresh = True
+
+    def reset(self) -> None:
+        """Forget all faces; the next ones count fully at once."""
+        self._tracks.clear()
+        self._is_fresh = True
+
+    def update(self, found: Sequence[FaceLandmarks], elapsed_s: float) -> list[TrackedFace]:
+        """Take what a detector found in the next picture.
+
+        Args:
+            found: The faces, in any order.
+            elapsed_s: Time since the picture before.
+
+        Returns:
+            Faces to filter, those that are fading out included.
+        """
+        elapsed_s = min(max(elapsed_s, SHORTEST_S), LONGEST_S)
+        lost = list(self._tracks)
+        seen: list[_Track] = []
+        for landmarks in found:
+            points = landmarks.points()
+            centre = _centre(points)
+            if any(track.is_at(centre, SAME) for track in seen):
+                continue
+            track = min(
+                (track for track in lost if track.is_at(centre, REACH)),
+                key=lambda track: float(np.linalg.norm(centre - track.centre)),
+                default=None,
+            )
+            if track is None:
+                track = _Track(points, 1.0 if self._is_fresh else 1 / FADE_IN_IMAGES)
+            else:
+                lost.remove(track)
+                track.filter.update(points, elapsed_s, track.size_px)
+                track.weight = min(1.0, track.weight + 1 / FADE_IN_IMAGES)
+                track.locate()
+            seen.append(track)
+        self._tracks = seen + _faded(lost)
+        self._is_fresh = self._is_fresh and not found
+        return [
+            TrackedFace(FaceLandmarks(np.asarray(track.filter.value)), track.weight)
+            for track in self._tracks
+        ]
+
+
+def _faded(lost: list[_Track]) -> list[_Track]:
+    for track in lost:
+        track.weight -= 1 / FADE_OUT_IMAGES
+    return [track for track in lost if track.weight > 1e-6]
+
+
+def _centre(points: FacialArray) -> FacialArray:
+    centre: FacialArray = points[:, :2].mean(axis=0)
+    return centre
