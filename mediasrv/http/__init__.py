@@ -1,0 +1,1 @@
+"""The HTTP side of a node: pages, API, websocket, health."""

@@ -1,0 +1,153 @@
+/** The beauty panel: one switch, the sliders of the server's filters, and their state in words. */
+
+import { element, setText, show } from "./dom.js";
+import { SignalingError } from "./signaling.js";
+import { Slider, Throttle, USUAL_SCHEMA } from "./sliders.js";
+import { explainRefusal, filterWords } from "./state.js";
+
+const SEND_INTERVAL_MS = 100;
+/** A server's echo within this time of a move does not pull the slider back under the finger. */
+const ECHO_MS = 1000;
+/** A start for people who do not want to try numbers; the server may suggest others. */
+const NATURAL = { smooth: 45, brighten: 20 };
+
+/**
+ * The page is the truth while its host moves things; the server is when they join.
+ *
+ * What could not be sent, because the socket was away, is sent at the next join.
+ */
+export class BeautyPanel {
+  #signaling;
+  #toggle = element("beauty-toggle");
+  #sliders = new Map();
+  #schema = USUAL_SCHEMA;
+  #touched = false;
+  #movedAtMs = -Infinity;
+  #live = false;
+  #params;
+  #told = { state: "off", enabled: false, params: {}, reason: null };
+
+  /** The filter as the server last told it, with what the host asked for since. */
+  filter = this.#told;
+
+  constructor(signaling) {
+    this.#signaling = signaling;
+    this.#params = new Throttle((params) => this.#send({ params }), SEND_INTERVAL_MS);
+    this.#build(USUAL_SCHEMA);
+    this.#toggle.addEventListener("change", () => this.#toggled());
+    element("beauty-natural").addEventListener("click", () => this.#useNatural());
+    signaling.addEventListener("joined", ({ detail }) => this.#joined(detail.filter));
+    signaling.addEventListener("filter_changed", ({ detail }) => this.#changed(detail.filter));
+    this.#show();
+  }
+
+  /** Ask the server which filters it has; without an answer the usual ones stay. */
+  async load() {
+    try {
+      const response = await fetch("/api/filters", { cache: "no-store" });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const schema = await response.json();
+      if (!Object.keys(schema.properties ?? {}).length) throw new Error("no filters");
+      this.#build(schema);
+    } catch {
+      setText(element("beauty-note"), "The server's list of filters did not load; these are the usual two.");
+      show(element("beauty-note"), true);
+    }
+  }
+
+  setLive(live) {
+    this.#live = live;
+    this.#show();
+  }
+
+  #build(schema) {
+    const kept = this.#values();
+    this.#schema = schema;
+    this.#sliders = new Map(Object.entries(schema.properties).map(([name, property]) =>
+      [name, new Slider(name, property, () => this.#moved())]));
+    element("beauty-sliders").replaceChildren(...[...this.#sliders.values()].map(({ row }) => row));
+    this.#setValues({ ...this.filter.params, ...(this.#touched ? kept : {}) });
+    this.#show();
+  }
+
+  #values() {
+    return Object.fromEntries([...this.#sliders].map(([name, slider]) => [name, slider.value]));
+  }
+
+  #setValues(params) {
+    for (const [name, slider] of this.#sliders) {
+      if (params[name] !== undefined) slider.value = params[name];
+    }
+  }
+
+  #moved() {
+    this.#touched = true;
+    this.#movedAtMs = performance.now();
+    this.#params.push(this.#values());
+    this.#show();
+  }
+
+  #toggled() {
+    this.#touched = true;
+    this.filter = { ...this.filter, enabled: this.#toggle.checked };
+    // The sliders as they stand go along: the server may not have heard of them yet.
+    this.#send({ enabled: this.#toggle.checked, params: this.#values() });
+    this.#show();
+  }
+
+  #useNatural() {
+    const suggested = Object.entries(this.#schema.properties)
+      .map(([name, property]) => [name, property.suggested ?? NATURAL[name]]);
+    this.#setValues(Object.fromEntries(suggested));
+    this.#moved();
+  }
+
+  async #send(fields) {
+    try {
+      await this.#signaling.request("set_filter", fields);
+    } catch (error) {
+      if (!(error instanceof SignalingError)) throw error;
+      if (error.code === "socket_lost" || error.code === "timeout") return; // sent at the next join
+      this.#refused(error);
+    }
+  }
+
+  #refused(error) {
+    if (error.code === "filter_unavailable") {
+      this.filter = { ...this.#told, state: "unavailable", reason: error.message };
+      this.#show();
+      return;
+    }
+    setText(element("beauty-note"), explainRefusal(error));
+    show(element("beauty-note"), true);
+  }
+
+  #joined(filter) {
+    const wishes = { enabled: this.filter.enabled, params: this.#values() };
+    this.#told = this.filter = filter;
+    if (this.#touched) {
+      this.filter = { ...filter, enabled: wishes.enabled };
+      this.#send(wishes);
+    } else {
+      this.#setValues(filter.params);
+    }
+    this.#show();
+  }
+
+  #changed(filter) {
+    this.#told = this.filter = filter;
+    if (performance.now() - this.#movedAtMs > ECHO_MS) this.#setValues(filter.params);
+    this.#show();
+  }
+
+  #show() {
+    const { state, words } = filterWords(this.filter, this.#live);
+    const status = element("beauty-state");
+    status.dataset.state = state;
+    setText(status, words);
+    this.#toggle.checked = this.filter.enabled;
+    const allZero = Object.values(this.#values()).every((value) => value === 0);
+    show(element("beauty-hint"), this.filter.enabled && allZero);
+    element("beauty").dataset.enabled = String(this.filter.enabled);
+  }
+}

@@ -1,0 +1,67 @@
+/** What a publisher's and a subscriber's RTCPeerConnection have in common. */
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** ICE often mends "disconnected" by itself; after this long we start anew. */
+const DISCONNECTED_MS = 3000;
+/** What the server carries; fewer codecs make a shorter offer, which is sooner answered. */
+const VIDEO_CODECS = ["video/vp8", "video/h264", "video/rtx"];
+
+/** The server is found by the candidates of its answer, so no STUN server is asked anything. */
+export const CONNECTION = { iceServers: [], bundlePolicy: "max-bundle" };
+
+/** Offer VP8 first, keep H264, leave out what the server does not carry. */
+export function preferCodecs(transceiver) {
+  const all = RTCRtpReceiver.getCapabilities?.("video")?.codecs ?? [];
+  const wanted = VIDEO_CODECS.flatMap((type) =>
+    all.filter((codec) => codec.mimeType.toLowerCase() === type));
+  try {
+    if (wanted.length) transceiver.setCodecPreferences(wanted);
+  } catch {
+    // An older browser keeps its own order; the server picks what it knows.
+  }
+}
+
+/**
+ * Post an offer at once, before any candidate is gathered, and take the answer.
+ *
+ * @param {RTCPeerConnection} pc with its transceivers added
+ * @param {(sdp: string) => Promise<{sdp: string}>} exchange sends the offer, brings the answer
+ * @throws {SignalingError} when the server refuses
+ */
+export async function negotiate(pc, exchange) {
+  await pc.setLocalDescription(await pc.createOffer());
+  const { sdp } = await exchange(pc.localDescription.sdp);
+  if (pc.signalingState !== "closed") await pc.setRemoteDescription({ type: "answer", sdp });
+}
+
+/**
+ * Report what becomes of a connection: "connected" each time it is, "lost" once, when it failed,
+ * stayed disconnected for 3 s, or did not connect within 10 s.
+ *
+ * @returns {() => void} stop watching
+ */
+export function watchConnection(pc, report) {
+  let timer = setTimeout(lose, CONNECT_TIMEOUT_MS);
+
+  function stop() {
+    clearTimeout(timer);
+    pc.removeEventListener("connectionstatechange", changed);
+  }
+  function lose() {
+    stop();
+    report("lost");
+  }
+  function changed() {
+    if (pc.connectionState === "connected") {
+      clearTimeout(timer);
+      report("connected");
+    } else if (pc.connectionState === "disconnected") {
+      clearTimeout(timer);
+      timer = setTimeout(lose, DISCONNECTED_MS);
+    } else if (pc.connectionState === "failed") {
+      lose();
+    }
+  }
+  pc.addEventListener("connectionstatechange", changed);
+  return stop;
+}
