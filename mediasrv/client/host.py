@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from time import monotonic
 
-from mediasrv.client._seam import on_keyframe_request, tap_sent
 from mediasrv.client.errors import LinkLost, SourceUnavailable
 from mediasrv.client.link import Link
 from mediasrv.client.packets import PacketLog
 from mediasrv.client.path import MediaPath, negotiated_codecs
 from mediasrv.client.room_client import RoomClient
 from mediasrv.client.sources.choice import Encoding, Source, Tracks
+from mediasrv.transport.aiortc_seam import on_keyframe_request, tap_sent
 from signaling.messages import (
     FilterChanged,
     FilterView,
@@ -190,6 +190,6 @@ class HostClient(RoomClient):
         await publication.path.connect()
 
     async def _release(self) -> None:
-        publication, self.publication = self.publication, None
-        if publication is not None:
-            await publication.close()
+        if self.publication is not None:
+            await self.publication.close()
+            self.publication = None

@@ -19,9 +19,9 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
-from mediasrv.client._seam import gather_loopback
 from mediasrv.client.errors import MediaNotConnected
 from mediasrv.media import Codec
+from mediasrv.transport.aiortc_seam import gather_loopback
 
 # The server frees a session that has not connected by then, so waiting longer is in vain.
 CONNECT_TIMEOUT_S = 15.0
@@ -50,14 +50,14 @@ class MediaPath:
         self.connected_s: float | None = None
         self._loopback = is_loopback(url)
         self._changed = changed
-        self._closing = False
+        self._closing: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self.connection.on("connectionstatechange", self._state_changed)
 
     @property
     def lost(self) -> bool:
         """True when the connection failed or the server closed it."""
-        return not self._closing and self.connection.connectionState in ("failed", "closed")
+        return self._closing is None and self.connection.connectionState in ("failed", "closed")
 
     @property
     def connect_ms(self) -> float | None:
@@ -129,9 +129,11 @@ class MediaPath:
             raise MediaNotConnected("the media path to the server failed")
 
     async def close(self) -> None:
-        """Close the connection; doing it twice is fine."""
-        self._closing = True
-        await self.connection.close()
+        """Close the connection; doing it again, after a cancelled attempt say, is fine."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.connection.close())
+        # aiortc breaks when somebody who waits for its close is cancelled.
+        await asyncio.shield(self._closing)
 
     def _state_changed(self) -> None:
         if self.connection.connectionState == "connected" and self.connected_s is None:

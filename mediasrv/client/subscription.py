@@ -9,10 +9,10 @@ from typing import Protocol
 import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from mediasrv.client._seam import tap_received, without_decoder
 from mediasrv.client.packets import PacketLog
 from mediasrv.client.path import MediaPath, negotiated_codecs
 from mediasrv.client.statistics import FrameTimeline, StreamFigures
+from mediasrv.transport.aiortc_seam import tap_received, without_decoder
 
 
 class MediaSink(Protocol):

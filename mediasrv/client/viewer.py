@@ -170,6 +170,6 @@ class ViewerClient(RoomClient):
         return False
 
     async def _release(self) -> None:
-        subscription, self.subscription = self.subscription, None
-        if subscription is not None:
-            await subscription.close()
+        if self.subscription is not None:
+            await self.subscription.close()
+            self.subscription = None
