@@ -26,6 +26,7 @@ class SpareWorkers:
         self._config = config
         self._admitted = 0
         self._ready: deque[WorkerProcess] = deque()
+        self._taken: set[WorkerProcess] = set()
         self._waiters: deque[asyncio.Future[WorkerProcess]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -74,8 +75,7 @@ class SpareWorkers:
             raise WorkerStartFailed("the workers are closed")
         if self._ready:
             worker = self._ready.popleft()
-            worker.on_lost = None
-            self._replenish_after(self._config.spare_delay_s)
+            self._note_taken(worker)
             return worker
         waiter: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
@@ -92,13 +92,14 @@ class SpareWorkers:
         """End a worker; the task is ours, wait for it with ``asyncio.wait`` or not at all."""
         worker.on_lost = None
         worker.detach()
+        self._taken.discard(worker)
         task = asyncio.create_task(worker.close())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task
 
     async def close(self) -> None:
-        """End all workers that were not taken; taken ones belong to their streams."""
+        """End all workers, also those of streams that nobody closed."""
         self._is_closed = True
         if self._replenishing is not None:
             self._replenishing.cancel()
@@ -106,8 +107,9 @@ class SpareWorkers:
             if not waiter.done():
                 waiter.set_exception(WorkerStartFailed("the workers are closed"))
         self._waiters.clear()
-        while self._ready:
-            self.retire(self._ready.popleft())
+        for worker in (*self._ready, *self._taken):
+            self.retire(worker)
+        self._ready.clear()
         for task in self._starting:
             task.cancel()
         while tasks := self._starting | self._ending:
@@ -139,17 +141,23 @@ class SpareWorkers:
 
     def _hand_out(self, worker: WorkerProcess) -> None:
         """Give a ready worker to who waits longest, or keep it as a spare."""
+        self._taken.discard(worker)
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
+                self._note_taken(worker)
                 waiter.set_result(worker)
-                self._replenish_after(self._config.spare_delay_s)
                 return
         if self._is_closed or len(self._ready) >= self._config.spares:
             self.retire(worker)
             return
         worker.on_lost = lambda: self._note_dead_spare(worker)
         self._ready.append(worker)
+
+    def _note_taken(self, worker: WorkerProcess) -> None:
+        worker.on_lost = None
+        self._taken.add(worker)
+        self._replenish_after(self._config.spare_delay_s)
 
     def _note_failure(self, failure: WorkerStartFailed) -> None:
         logger.warning("%s", failure)

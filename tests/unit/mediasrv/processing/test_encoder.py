@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+
+from mediasrv.media import Codec, EncodedFrame
+from mediasrv.processing.encoder import VideoEncoder, split_annex_b, without_sei
+from tests.encoded_clips import decode, draw_images, from_image, psnr_db, read_clip
+
+SPS, PPS, IDR, SLICE, SEI = 7, 8, 5, 1, 6
+
+
+@pytest.fixture(params=Codec, ids=str)
+def codec(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def moving(media):
+    return read_clip(media / "clip_man_glasses_512x480.mp4", 90)
+
+
+def run(encoder, codec, images, *, keyframes=(), step_ticks=3000, first_ticks=0):
+    frames = []
+    for number, image in enumerate(images):
+        ticks = first_ticks + number * step_ticks
+        encoded = encoder.encode(from_image(image), ticks, keyframe=number in keyframes)
+        frames.append(EncodedFrame(codec, ticks, encoded.keyframe, encoded.payload))
+    return frames
+
+
+def rate_bps(frames, fps=30):
+    return sum(len(frame.payload) for frame in frames) * 8 * fps / len(frames)
+
+
+def kinds(frame):
+    return [kind for kind, _ in split_annex_b(frame.payload)]
+
+
+@pytest.mark.parametrize("size", [(320, 240), (160, 90), (90, 160), (1280, 720)])
+def test_every_image_comes_out_at_once_and_looks_like_itself(codec, size):
+    images = draw_images(*size, 5)
+    frames = run(VideoEncoder(codec), codec, images)
+    assert [frame.keyframe for frame in frames] == [True, False, False, False, False]
+    for image, seen in zip(images, decode(codec, frames), strict=True):
+        assert psnr_db(image, seen) > 32
+        assert np.abs(seen.u.astype(int) - image.u).mean() < 4
+
+
+def test_odd_sizes_encode():
+    images = draw_images(333, 251, 3)
+    frames = run(VideoEncoder(Codec.VP8), Codec.VP8, images)
+    for image, seen in zip(images, decode(Codec.VP8, frames), strict=True):
+        assert psnr_db(image, seen) > 32
+
+
+def test_keyframes_come_only_on_demand_even_when_the_scene_changes(codec):
+    images = draw_images(160, 96, 20)
+    for number in (5, 10, 15):
+        images[number].y[:] = 255 - images[number].y
+    frames = run(VideoEncoder(codec), codec, images, keyframes=(12,))
+    assert [n for n, frame in enumerate(frames) if frame.keyframe] == [0, 12]
+    list(decode(codec, frames[12:]))  # a viewer who starts there can
+
+
+def test_the_size_may_change_at_any_time_and_gives_a_keyframe(codec):
+    encoder = VideoEncoder(codec)
+    frames = []
+    for size in ((320, 240), (160, 96), (240, 320)):
+        part = run(encoder, codec, draw_images(*size, 3), first_ticks=len(frames) * 3000)
+        assert [frame.keyframe for frame in part] == [True, False, False]
+        frames += part
+    sizes = [(image.width_px, image.height_px) for image in decode(codec, frames)]
+    assert sizes == [(320, 240)] * 3 + [(160, 96)] * 3 + [(240, 320)] * 3
+    assert encoder.opened == 3
+
+
+def test_h264_is_annex_b_with_parameter_sets_before_every_keyframe_and_nothing_else():
+    frames = run(VideoEncoder(Codec.H264), Codec.H264, draw_images(160, 96, 4), keyframes=(2,))
+    assert [kinds(frame) for frame in frames] == [[SPS, PPS, IDR], [SLICE]] * 2
+    profile, constraints = frames[0].payload[frames[0].payload.index(b"\x00\x00\x01\x67") + 4 :][:2]
+    assert profile == 66
+    assert constraints & 0x40  # constraint_set1: with 66, Constrained Baseline
+
+
+def test_h264_hands_on_the_colour_description():
+    encoder = VideoEncoder(Codec.H264)
+    frame = from_image(draw_images(64, 64, 1)[0])
+    assert encoder.encode(frame, 0, keyframe=False).keyframe
+    frame.color_range = 2
+    assert encoder.encode(frame, 3000, keyframe=False).keyframe
+    assert not encoder.encode(frame, 6000, keyframe=False).keyframe
+    assert encoder.opened == 2
+
+
+@pytest.mark.parametrize("target_bps", [300_000, 1_000_000])
+def test_the_rate_keeps_to_its_target(codec, moving, target_bps):
+    encoder = VideoEncoder(codec)
+    encoder.aim_at(target_bps)
+    frames = run(encoder, codec, moving)
+    assert encoder.bitrate_bps == target_bps
+    assert 0.5 * target_bps < rate_bps(frames[30:]) < 1.25 * target_bps
+
+
+@pytest.mark.parametrize("fps", [15, 30, 60])
+def test_the_rate_does_not_depend_on_the_frame_rate(codec, moving, fps):
+    encoder = VideoEncoder(codec)
+    encoder.aim_at(600_000)
+    frames = run(encoder, codec, moving, step_ticks=90_000 // fps)
+    assert 0.5 * 600_000 < rate_bps(frames[45:], fps) < 1.35 * 600_000
+
+
+def test_without_a_target_the_rate_follows_the_size(codec):
+    encoder = VideoEncoder(codec)
+    run(encoder, codec, draw_images(640, 480, 1))
+    assert encoder.bitrate_bps == pytest.approx(640 * 480 * 0.07 * 30, rel=0.01)
+    run(encoder, codec, draw_images(160, 96, 1))
+    assert encoder.bitrate_bps == 200_000
+
+
+def test_small_changes_of_the_target_do_nothing(codec):
+    encoder = VideoEncoder(codec)
+    encoder.aim_at(1_000_000)
+    images = draw_images(160, 96, 2)
+    run(encoder, codec, images)
+    encoder.aim_at(1_200_000)
+    assert not any(frame.keyframe for frame in run(encoder, codec, images))
+    assert encoder.bitrate_bps == 1_000_000
+
+
+def test_vp8_takes_a_large_change_with_a_keyframe(moving):
+    encoder = VideoEncoder(Codec.VP8)
+    encoder.aim_at(1_000_000)
+    run(encoder, Codec.VP8, moving[:20])
+    encoder.aim_at(400_000)
+    frames = run(encoder, Codec.VP8, moving[20:80])
+    assert [n for n, frame in enumerate(frames) if frame.keyframe] == [0]
+    assert rate_bps(frames[20:]) < 500_000
+
+
+def test_h264_takes_a_large_change_without_a_keyframe_both_ways(moving):
+    encoder = VideoEncoder(Codec.H264)
+    encoder.aim_at(800_000)
+    run(encoder, Codec.H264, moving[:20])
+    encoder.aim_at(400_000)
+    lower = run(encoder, Codec.H264, moving[20:80])
+    encoder.aim_at(900_000)
+    higher = run(encoder, Codec.H264, moving[20:80])
+    assert not any(frame.keyframe for frame in lower + higher)
+    assert rate_bps(lower[30:]) < 480_000
+    assert rate_bps(higher[30:]) > 600_000
+
+
+@pytest.mark.parametrize("ticks", [[0, 0, 0], [9000, 6000, 3000], [0, 10**12, 10**12 + 1]])
+def test_odd_timestamps_are_no_reason_to_fail(codec, ticks):
+    encoder = VideoEncoder(codec)
+    for image, tick in zip(draw_images(160, 96, 3), ticks, strict=True):
+        assert encoder.encode(from_image(image), tick, keyframe=False).payload
+
+
+def test_splitting_keeps_every_byte():
+    units = [
+        b"\x00\x00\x00\x01\x67ab",
+        b"\x00\x00\x01\x68c",
+        b"\x00\x00\x00\x01\x06sei",
+        b"\x00\x00\x01\x65d",
+    ]
+    access_unit = b"".join(units)
+    assert [unit for _, unit in split_annex_b(access_unit)] == units
+    assert without_sei(access_unit) == units[0] + units[1] + units[3]
+    assert list(split_annex_b(b"")) == []
+    assert list(split_annex_b(b"\x00\x00\x01")) == []
