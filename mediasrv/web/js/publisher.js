@@ -31,7 +31,7 @@ export class Publisher {
     this.pc = new RTCPeerConnection(CONNECTION);
     const [audio] = stream.getAudioTracks();
     const [video] = stream.getVideoTracks();
-    if (video) video.contentHint = "motion";
+    hintMotion(video);
     const { maxBitrate } = QUALITIES[quality];
     this.#audio = this.pc.addTransceiver(audio ?? "audio", {
       direction: "sendonly", streams: [stream],
@@ -61,7 +61,7 @@ export class Publisher {
 
   /** Send another track of the same kind, or nothing; viewers notice no renegotiation. */
   async replaceTrack(kind, track) {
-    if (track && kind === "video") track.contentHint = "motion";
+    if (kind === "video") hintMotion(track);
     await (kind === "video" ? this.#video : this.#audio).sender.replaceTrack(track);
   }
 
@@ -108,4 +108,9 @@ export class Publisher {
     this.#stopWatching();
     this.pc.close();
   }
+}
+
+/** A face in motion, unless the track says that it is something else. */
+function hintMotion(track) {
+  if (track?.contentHint === "") track.contentHint = "motion";
 }

@@ -8,6 +8,7 @@ tell states at will, which a working server does not do.
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -241,19 +242,14 @@ class FakeServer:
         install_pages(app)
         return app
 
-    async def serve(self, started: threading.Event, stop: threading.Event, port: int) -> None:
+    async def serve(self, listening: socket.socket, stop: threading.Event) -> None:
         """Serve until ``stop`` is set."""
         config = uvicorn.Config(
-            self.app(), port=port, log_level="error", ws="websockets-sansio", lifespan="off"
+            self.app(), log_level="error", ws="websockets-sansio", lifespan="off"
         )
         server = uvicorn.Server(config)
         self._loop = asyncio.get_running_loop()
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        address = server.servers[0].sockets[0].getsockname()
-        self.url = f"http://127.0.0.1:{address[1]}"
-        started.set()
+        serving = asyncio.create_task(server.serve([listening]))
         await asyncio.to_thread(stop.wait)
         await self._close_media()
         await self._drop("host")
@@ -279,14 +275,15 @@ async def _answer(pc: RTCPeerConnection, offer: str) -> str:
 
 
 @contextlib.contextmanager
-def running(server: FakeServer, port: int = 0) -> Iterator[FakeServer]:
-    """Run the server in a thread of its own, on a free port."""
-    started, stop = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(started, stop, port)))
-    thread.start()
-    try:
-        assert started.wait(10), "the fake server did not start"
-        yield server
-    finally:
-        stop.set()
-        thread.join(10)
+def running(server: FakeServer) -> Iterator[FakeServer]:
+    """Run the server in a thread of its own, on a free port of this machine."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(listening, stop)))
+        thread.start()
+        try:
+            yield server
+        finally:
+            stop.set()
+            thread.join(10)
