@@ -21,6 +21,7 @@ from filters.scratch import Scratch
 from filters.tracking import TrackedFace
 
 Mask = npt.NDArray[np.uint8]
+Corners = npt.NDArray[np.int32]
 
 OUTLINE = (mesh.FACE_OVAL, mesh.SECOND_RING, mesh.THIRD_RING)
 FEATURES = (
@@ -77,17 +78,20 @@ class MaskBuilder:
 
     def _draw(self, image: YuvImage, region: FaceRegion, lifted: Points, prefix: str) -> None:
         take, shape = self._scratch.take, region.grid_shape
-        corners = _corners(region, region.points)
-        oval = self._fill(shape, "oval", [corners[ring] for ring in OUTLINE])
-        tall = self._fill(shape, "tall", [_corners(region, lifted)])
+        # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
+        # picture, then counts as it should instead of being guessed.
+        rim = _odd_cells(GLOW_FADE, region)
+        corners = _corners(region, region.points, rim)
+        oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
+        tall = self._fill(shape, rim, "tall", [_corners(region, lifted, rim)])
         cv2.max(tall, oval, dst=tall)
-        features = self._fill(shape, "features", [corners[ring] for ring in FEATURES])
+        features = self._fill(shape, rim, "features", [corners[ring] for ring in FEATURES])
 
-        glow = _ramp(region, oval, GLOW_FADE, 2, -1, take(prefix + "glow", shape, np.float32))
-        above = _ramp(region, tall, GLOW_FADE, 2, -1, take("above", shape, np.float32))
-        bare = _ramp(region, features, FEATURE_FADE, -2, 1, take("bare", shape, np.float32))
+        fade, feature_fade = _odd_cells(GLOW_FADE, region), _odd_cells(FEATURE_FADE, region)
+        glow = _ramp(oval, fade, rim, (2, -1), take(prefix + "glow", shape, np.float32))
+        above = _ramp(tall, fade, rim, (2, -1), take("above", shape, np.float32))
+        bare = _ramp(features, feature_fade, rim, (-2, 1), take("bare", shape, np.float32))
 
-        region.luma = self._sample(image.y, region, prefix + "luma", chroma=False)
         skin = take(prefix + "skin", shape, np.float32)
         inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))
         np.multiply(inside, bare, out=skin)
@@ -97,16 +101,14 @@ class MaskBuilder:
         np.maximum(glow, above, out=glow)
         region.skin, region.glow = skin, glow
 
-    def _fill(
-        self, shape: tuple[int, int], name: str, polygons: list[npt.NDArray[np.int32]]
-    ) -> Mask:
-        mask = self._scratch.take(name, shape, np.uint8)
+    def _fill(self, shape: tuple[int, int], rim: int, name: str, polygons: list[Corners]) -> Mask:
+        mask = self._scratch.take(name, (shape[0] + 2 * rim, shape[1] + 2 * rim), np.uint8)
         mask.fill(0)
         for polygon in polygons:  # one by one: together, overlaps would become holes
             cv2.fillPoly(mask, [polygon], (FULL,), cv2.LINE_AA, SHIFT)
         return mask
 
-    def _sample(self, plane: Plane, region: FaceRegion, name: str, *, chroma: bool) -> Grid:
+    def _sample(self, plane: Plane, region: FaceRegion, *, chroma: bool) -> Grid:
         """Mean of a plane per cell; beyond the picture's edge its last pixels go on."""
         scale = 2 if chroma else 1
         rows, columns = region.grid_shape
@@ -118,7 +120,7 @@ class MaskBuilder:
         # At one pixel per cell chroma has to grow, which INTER_AREA does bluntly.
         how = cv2.INTER_LINEAR if chroma and region.step == 1 else cv2.INTER_AREA
         cv2.resize(padded, (columns, rows), dst=means, interpolation=how)
-        grid = self._scratch.take(name, (rows, columns), np.float32)
+        grid = self._scratch.take("sample", (rows, columns), np.float32)
         np.copyto(grid, means)
         return grid
 
@@ -130,12 +132,13 @@ class MaskBuilder:
         lighter than the skin may be less colourful, as highlights are.
         """
         total = max(float(cv2.sumElems(skin)[0]), 1e-3)
-        luma = _in_spreads(region.luma, skin / np.float32(total), LUMA_SPREAD)
+        share = skin * np.float32(1 / total)
+        luma = _in_spreads(self._sample(image.y, region, chroma=False), share, LUMA_SPREAD)
         lightness = np.maximum(luma, 0) + np.float32(1)
         distance = np.minimum(luma, 0) ** 2
         for plane in (image.u, image.v):
-            values = self._sample(plane, region, "chroma", chroma=True)
-            offset = _in_spreads(values, skin / np.float32(total), CHROMA_SPREAD)
+            values = self._sample(plane, region, chroma=True)
+            offset = _in_spreads(values, share, CHROMA_SPREAD)
             distance += (offset / lightness) ** 2
         likeness = LIKENESS_CEILING - distance / np.float32(SPREADS_ALLOWED**2)
         np.clip(likeness, 0, 1, out=likeness)
@@ -152,27 +155,25 @@ def lift_forehead(points: Points) -> Points:
     return lifted
 
 
-def _corners(region: FaceRegion, points: Points) -> npt.NDArray[np.int32]:
-    """Points in cells of the region's grid, as the polygon filler wants them."""
+def _corners(region: FaceRegion, points: Points, rim: int) -> Corners:
+    """Points in cells of the region's grid with its rim, as the polygon filler wants them."""
     origin = np.array([region.left, region.top], np.float32)
     # A cell's number means its centre, a pixel coordinate of a landmark its corner.
-    cells = (points[:, :2] - origin) * np.float32(1 / region.step) - np.float32(0.5)
-    corners: npt.NDArray[np.int32] = np.rint(cells * np.float32(1 << SHIFT)).astype(np.int32)
+    cells = (points[:, :2] - origin) * np.float32(1 / region.step) + np.float32(rim - 0.5)
+    corners: Corners = np.rint(cells * np.float32(1 << SHIFT)).astype(np.int32)
     return corners
 
 
-def _ramp(
-    region: FaceRegion, mask: Mask, fade: float, slope: float, offset: float, target: Grid
-) -> Grid:
-    """``slope * blurred mask + offset`` within 0 to 1; blurs ``mask``, returns ``target``.
+def _ramp(mask: Mask, width: int, rim: int, line: tuple[float, float], target: Grid) -> Grid:
+    """Blur ``mask``, cut off its rim, and put it through a line clipped to 0 and 1.
 
-    A blurred mask is one half at its outline: slope 2 and offset -1 start there and rise
-    inwards, -2 and 1 rise outwards.
+    A blurred mask is one half at its outline: the line (2, -1) starts there and rises inwards,
+    (-2, 1) rises outwards. Writes to both arrays and returns ``target``.
     """
-    width = _odd_cells(fade, region)
     for _ in range(2):
         cv2.blur(mask, (width, width), dst=mask)
-    np.multiply(mask, np.float32(slope / FULL), out=target)
+    slope, offset = line
+    np.multiply(mask[rim:-rim, rim:-rim], np.float32(slope / FULL), out=target)
     np.add(target, np.float32(offset), out=target)
     np.maximum(target, np.float32(0), out=target)
     return np.minimum(target, np.float32(1), out=target)

@@ -40,16 +40,15 @@ class FaceRegion(FacialData):
         top: First row.
         width_px: Columns of the rectangle.
         height_px: Rows.
-        luma: Mean luma per cell, float32, shape ``grid_shape``.
-        skin: 0 to 1 per cell: skin, without eyes, brows, lips and nostrils.
-        glow: 0 to 1 per cell: the whole face, fading over a wide border.
+        skin: 0 to 1 per cell, float32, shape ``grid_shape``: skin, without eyes, brows, lips and
+            nostrils.
+        glow: The same for the whole face, fading over a wide border.
     """
 
     __slots__ = (
         "glow",
         "height_px",
         "left",
-        "luma",
         "points",
         "size_px",
         "skin",
@@ -59,7 +58,6 @@ class FaceRegion(FacialData):
         "width_px",
     )
 
-    luma: Grid
     skin: Grid
     glow: Grid
 

@@ -18,11 +18,16 @@ from filters.stages.base import FaceStage
 RADIUS = 0.05
 # What counts as edge: local variance beyond this many times the face's median, within bounds
 # (in squared code values) for faces without texture and for faces that are all edges.
-EDGE_PER_TEXTURE = 12.0
-EDGE_VARIANCE = (60.0, 300.0)
+EDGE_PER_TEXTURE = 16.0
+EDGE_VARIANCE = (60.0, 350.0)
 # At full strength this part of the detail goes, and of the finest grain this part stays.
-DETAIL_REMOVED = 0.9
-GRAIN_KEPT = 0.35
+DETAIL_REMOVED = 0.94
+GRAIN_KEPT = 0.3
+# In the shade contrasts are smaller, so below this part of the light on the skin the threshold
+# falls with the square of the local light, to a least share; otherwise dark hair and thin rims on
+# dark ground would pass for texture.
+SHADE_BELOW = 0.8
+DARKEST_SHARE = 0.1
 # Bends the slider so that its middle already shows: 1 - (1 - s) ** 1.5.
 SLIDER_EXPONENT = 1.5
 CLEARLY_SKIN = 0.9
@@ -68,22 +73,20 @@ class Smooth(FaceStage):
             Slope and offset per cell, such that ``slope * luma - offset`` is what goes.
         """
         take, shape = self._scratch.take, face.grid_shape
-        squares = take("squares", face.shape, np.float32)
+        cells, squares = take("cells", shape, np.float32), take("squares", face.shape, np.float32)
         np.multiply(luma, luma, out=squares)
-        moment = take("moment", shape, np.float32)
-        cv2.resize(squares, shape[::-1], dst=moment, interpolation=cv2.INTER_AREA)
-
         width = 2 * max(1, round(RADIUS * face.size_px / face.step)) + 1
         mean, variance, slope, offset = (
             take(name, shape, np.float32) for name in ("mean", "variance", "slope", "offset")
         )
-        cv2.blur(face.luma, (width, width), dst=mean)
-        cv2.blur(moment, (width, width), dst=variance)
+        for pixels, windows in ((luma, mean), (squares, variance)):
+            cv2.resize(pixels, shape[::-1], dst=cells, interpolation=cv2.INTER_AREA)
+            cv2.blur(cells, (width, width), dst=windows)
         np.subtract(variance, mean * mean, out=variance)
         np.maximum(variance, 0, out=variance)
-        edge = np.float32(edge_variance(variance, face.skin))
+        edge = edge_variance(variance, face.skin) * light_share(mean, face.skin)
         # 1 - a of the guided filter: how much of the detail is texture.
-        texture = np.divide(edge, variance + edge, out=variance)
+        texture = np.divide(edge, np.add(variance, edge, out=variance), out=variance)
         np.multiply(mean, texture, out=mean)
         cv2.blur(texture, (width, width), dst=slope)
         cv2.blur(mean, (width, width), dst=offset)
@@ -96,6 +99,14 @@ class Smooth(FaceStage):
 def amount(strength: float) -> float:
     """Part of the detail that goes at a slider position from 0 to 1."""
     return float(DETAIL_REMOVED * (1 - (1 - strength) ** SLIDER_EXPONENT))
+
+
+def light_share(mean: Grid, skin: Grid) -> Grid:
+    """How much of the threshold holds in each cell's light: from DARKEST_SHARE to 1."""
+    total = max(float(skin.sum()), 1e-3)
+    on_skin = max(float(np.vdot(mean, skin)) / total, 1.0)
+    share = mean * np.float32(1 / (SHADE_BELOW * on_skin))
+    return np.clip(np.multiply(share, share, out=share), DARKEST_SHARE, 1.0, out=share)
 
 
 def edge_variance(variance: Grid, skin: Grid) -> float:

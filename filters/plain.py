@@ -1,0 +1,121 @@
+"""The filters once more, slow and obvious: what the fast ones are tested against.
+
+Pure numpy in double precision on whole arrays, no OpenCV, no reused memory. Masks and the
+constants of each filter are shared with the fast version; the arithmetic is not.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.image import NEUTRAL_CHROMA, Plane, YuvImage
+from filters.region import FaceRegion, load_padded
+from filters.stages import brighten, smooth
+
+Array = npt.NDArray[np.float64]
+
+# Fast and plain may differ by one code value where rounding falls the other way.
+TOLERANCE = 1
+
+
+def smooth_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
+    """Do what :class:`filters.stages.smooth.Smooth` does, on a copy."""
+    result = image.copy()
+    luma = _load(result.y, face, chroma=False)
+    half_window = max(1, round(smooth.RADIUS * face.size_px / face.step))
+    mean = _box(_cell_means(luma, face.step), half_window)
+    variance = _box(_cell_means(luma**2, face.step), half_window) - mean**2
+    variance = np.maximum(variance, 0)
+    skin = face.skin.astype(np.float64)
+    edge = smooth.edge_variance(variance.astype(np.float32), face.skin)
+    on_skin = max((mean * skin).sum() / max(skin.sum(), 1e-3), 1.0)
+    light = mean / (smooth.SHADE_BELOW * on_skin)
+    edge_here = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1)
+    texture = edge_here / (variance + edge_here)
+    slope, offset = _box(texture, half_window), _box(mean * texture, half_window)
+
+    share = skin * smooth.amount(strength) * face.weight
+    grainless = (1 - smooth.GRAIN_KEPT) * luma + smooth.GRAIN_KEPT * _binomial_blur(luma)
+    taken = _spread(slope * share, face.step) * grainless - _spread(offset * share, face.step)
+    _store(result.y, face, luma - taken, chroma=False)
+    return result
+
+
+def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
+    """Do what :class:`filters.stages.brighten.Brighten` does, on a copy."""
+    result = image.copy()
+    luma = _load(image.y, face, chroma=False)
+    lift = brighten.lift_curve(strength)
+    gain = brighten.gain_curve(lift)
+    glow = face.glow.astype(np.float64) * face.weight
+    lifted = luma + lift[luma.astype(int)] * _spread(glow, face.step)
+    _store(result.y, face, lifted, chroma=False)
+
+    coarse = np.floor(_cell_means(luma, 2) + 0.5).astype(int)
+    mask = _cell_means(glow, 2) if face.step == 1 else _spread(glow, face.step // 2)
+    for plane in (result.u, result.v):
+        colour = _load(plane, face, chroma=True) - NEUTRAL_CHROMA
+        grown = NEUTRAL_CHROMA + colour * (1 + gain[coarse] * mask)
+        _store(plane, face, grown, chroma=True)
+    return result
+
+
+def _load(plane: Plane, face: FaceRegion, *, chroma: bool) -> Array:
+    scale = 2 if chroma else 1
+    padded = np.empty((face.height_px // scale, face.width_px // scale), np.uint8)
+    load_padded(padded, face.crop(plane, chroma=chroma))
+    return padded.astype(np.float64)
+
+
+def _store(plane: Plane, face: FaceRegion, values: Array, *, chroma: bool) -> None:
+    target = face.crop(plane, chroma=chroma)
+    rows, columns = target.shape
+    target[:] = np.clip(np.rint(values[:rows, :columns]), 0, 255)
+
+
+def _cell_means(values: Array, step: int) -> Array:
+    rows, columns = values.shape
+    cells = values.reshape(rows // step, step, columns // step, step)
+    means: Array = cells.mean(axis=(1, 3))
+    return means
+
+
+def _box(values: Array, half: int) -> Array:
+    """Mean over a window; beyond the border values go on mirrored, the border itself once."""
+    rows, columns = values.shape
+    padded = np.pad(values, half, mode="reflect") if min(rows, columns) > half else None
+    if padded is None:  # mirrored more than once
+        index = [
+            np.abs((np.arange(-half, n + half) + n - 1) % max(2 * n - 2, 1) - (n - 1))
+            for n in values.shape
+        ]
+        padded = values[index[0][:, None], index[1]]
+    width = 2 * half + 1
+    shifted = [
+        padded[dy : dy + rows, dx : dx + columns] for dy in range(width) for dx in range(width)
+    ]
+    means: Array = np.mean(shifted, axis=0)
+    return means
+
+
+def _binomial_blur(values: Array) -> Array:
+    padded = np.pad(values, 1, mode="reflect")
+    rows = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    blurred: Array = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
+    return blurred
+
+
+def _spread(grid: Array, step: int) -> Array:
+    """Bilinear, cell centres on cell centres; beyond the outermost centres values stay."""
+    rows, columns = grid.shape
+    by_row = _between(grid, (np.arange(rows * step) + 0.5) / step - 0.5)
+    spread: Array = _between(by_row.T, (np.arange(columns * step) + 0.5) / step - 0.5).T
+    return spread
+
+
+def _between(values: Array, positions: Array) -> Array:
+    positions = np.clip(positions, 0, len(values) - 1)
+    lower = np.minimum(positions.astype(int), max(len(values) - 2, 0))
+    upper = np.minimum(lower + 1, len(values) - 1)
+    part = (positions - lower)[:, None]
+    between: Array = values[lower] * (1 - part) + values[upper] * part
+    return between
