@@ -1,9 +1,14 @@
 """Read RTP packets and their header extensions (RFC 3550 section 5.1, RFC 8285)."""
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 HEADER_BYTES = 12
+# An Ethernet frame's worth, like the transport's own limit: what is longer was not sent over the
+# internet, and a batch of them would not fit into an outlet's buffer.
+PACKET_MAX_BYTES = 1500
 _HEADER = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HH")
 ONE_BYTE_PROFILE = 0xBEDE
@@ -31,11 +36,11 @@ class RtpPacket:
     sequence: int
     timestamp: int
     ssrc: int
-    extensions: dict[int, bytes]
+    extensions: Mapping[int, bytes]
     payload: bytes
 
 
-_NO_EXTENSIONS: dict[int, bytes] = {}
+_NO_EXTENSIONS: Mapping[int, bytes] = MappingProxyType({})
 
 
 def parse_rtp(packet: bytes) -> RtpPacket:
@@ -45,8 +50,8 @@ def parse_rtp(packet: bytes) -> RtpPacket:
         RtpRefused: It is malformed.
     """
     size = len(packet)
-    if size < HEADER_BYTES:
-        raise RtpRefused("shorter than an RTP header")
+    if not HEADER_BYTES <= size <= PACKET_MAX_BYTES:
+        raise RtpRefused("shorter than an RTP header, or longer than a packet can be")
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
     if first >> 6 != 2:
         raise RtpRefused("not RTP version 2")
@@ -73,7 +78,7 @@ def parse_rtp(packet: bytes) -> RtpPacket:
     )
 
 
-def _parse_extensions(profile: int, block: bytes) -> dict[int, bytes]:
+def _parse_extensions(profile: int, block: bytes) -> Mapping[int, bytes]:
     """Split a header extension into elements; a profile that nobody negotiated has none."""
     if profile == ONE_BYTE_PROFILE:
         return _parse_one_byte(block)
@@ -91,7 +96,7 @@ def _parse_one_byte(block: bytes) -> dict[int, bytes]:
         if head == 0:
             continue
         number, length = head >> 4, (head & 0x0F) + 1
-        if number == 15:  # RFC 8285 section 4.2: stop reading here
+        if number in (0, 15):  # RFC 8285 section 4.2: reserved, stop reading here
             break
         if offset + length > size:
             raise RtpRefused("an extension element runs past its block")
