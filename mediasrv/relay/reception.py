@@ -12,8 +12,8 @@ NACK_RETRY_S = 0.060
 NACK_TRIES_MAX = 8
 # mediasoup drops its list at 1,000 as well: beyond that a keyframe is cheaper than repair.
 NACK_PENDING_MAX = 1000
-# A larger jump is a new stream of numbers, not a loss (RFC 3550 appendix A.1 uses 3,000).
-GAP_MAX = 3000
+# Each may take four bytes; one NACK has to stay below the MTU.
+NACK_BATCH_MAX = 250
 
 
 @dataclass(slots=True)
@@ -54,9 +54,11 @@ class NackGenerator:
         self._missing.clear()
 
     def due(self, now: float) -> list[int]:
-        """Return the unwrapped numbers to ask for now, in order."""
-        asked = []
+        """Return the unwrapped numbers to ask for now, in order; what is too many comes later."""
+        asked: list[int] = []
         for sequence, entry in list(self._missing.items()):
+            if len(asked) == NACK_BATCH_MAX:
+                break
             if entry.next_try > now:
                 continue
             if entry.tries >= NACK_TRIES_MAX:
@@ -80,6 +82,12 @@ class Reception:
     Args:
         ssrc: Of the stream.
         clock_hz: Of its timestamps.
+
+    Attributes:
+        nacks: What is missing.
+        packets_received: RTP packets, duplicates included.
+        bytes_received: Payload bytes.
+        sender_report: The host's last one.
     """
 
     def __init__(self, ssrc: int, clock_hz: int) -> None:
@@ -115,12 +123,12 @@ class Reception:
 
     def unwrap_timestamp(self, timestamp: int) -> int:
         """Place the timestamp of a sender report among the packets' ones."""
-        last = self._timestamps.last
-        ticks = self._timestamps.unwrap(timestamp)
-        # A sender report may run ahead of the packets; it must not count as one.
-        if last is not None:
-            self._timestamps.last = last
-        return ticks
+        return self._timestamps.place(timestamp)
+
+    @property
+    def highest(self) -> int:
+        """The highest sequence number so far, unwrapped; 0 before the first packet."""
+        return self._sequences.last or 0
 
     def received_report(self, report: SenderReport, now: float) -> None:
         """Note a sender report, for the round trip that the host computes from our reports."""

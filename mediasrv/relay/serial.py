@@ -25,9 +25,12 @@ class Unwrapper:
 
     def unwrap(self, value: int) -> int:
         """Return ``value`` as an integer close to the last one; it may be lower."""
-        if self.last is None:
-            self.last = value
-            return value
-        result = self.last + signed_distance(self.last & ((1 << self._bits) - 1), value, self._bits)
-        self.last = max(self.last, result)
+        result = self.place(value)
+        self.last = result if self.last is None else max(self.last, result)
         return result
+
+    def place(self, value: int) -> int:
+        """Return the same as :meth:`unwrap` without taking ``value`` as one of the stream."""
+        if self.last is None:
+            return value
+        return self.last + signed_distance(self.last, value, self._bits)
