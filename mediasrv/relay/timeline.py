@@ -9,6 +9,7 @@ own.
 from dataclasses import dataclass
 
 from mediasrv.relay import vp8
+from mediasrv.relay.serial import signed_distance
 
 # What a takeover looks like in time when nothing says better: one frame at 30 Hz.
 SPLICE_S = 1 / 30
@@ -16,7 +17,7 @@ SPLICE_S = 1 / 30
 
 @dataclass(slots=True)
 class _Counter:
-    """A VP8 counter that goes on across sources."""
+    """A VP8 counter that goes on across sources; ``last`` is the newest value given out."""
 
     offset: int = 0
     last: int | None = None
@@ -26,12 +27,15 @@ class _Counter:
         if self.spliced and self.last is not None:
             self.offset = self.last + 1 - value
         self.spliced = False
-        self.last = (value + self.offset) & ((1 << bits) - 1)
-        return self.last
+        mapped = (value + self.offset) & ((1 << bits) - 1)
+        if self.last is None or signed_distance(self.last, mapped, bits) > 0:
+            self.last = mapped
+        return mapped
 
-    def follow(self) -> int:
+    def follow(self, bits: int) -> int:
         """Return the next value, for a source that has no counter of its own."""
-        self.last = 0 if self.last is None else self.last + 1
+        self.last = 0 if self.last is None else (self.last + 1) & ((1 << bits) - 1)
+        self.spliced = True
         return self.last
 
 
@@ -131,5 +135,4 @@ class Timeline:
 
     def next_picture_id(self) -> int:
         """Return the picture id of the next frame of a local source."""
-        self._picture.spliced = True
-        return self._picture.follow() & ((1 << vp8.PICTURE_ID_BITS) - 1)
+        return self._picture.follow(vp8.PICTURE_ID_BITS)
