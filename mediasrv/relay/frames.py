@@ -12,7 +12,7 @@ PACKETS_MAX = 1024
 HOLE_MAX_S = 0.300
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     ticks: int
     marker: bool
@@ -25,18 +25,21 @@ class FrameAssembler:
 
     A frame is complete when all packets up to its marker are there; a decoder gets it at once.
     After a hole that is not repaired in time, everything up to the next keyframe is dropped: what
-    a decoder would make of it is broken pictures.
+    a decoder would make of it is broken pictures. A keyframe that comes makes holes before it
+    unimportant, so they do not hold it back.
 
     Attributes:
-        keyframe_needed: True while frames are being dropped for want of a keyframe.
-        frames_dropped: Frames that were given up, complete or not.
+        frames_lost: Frames with a hole or a malformed payload; what is dropped while the next
+            keyframe is awaited does not count.
     """
 
     def __init__(self, codec: Codec) -> None:
-        self.keyframe_needed = True
-        self.frames_dropped = 0
+        self.frames_lost = 0
         self._codec = codec
+        self._starts_keyframe = h264.starts_keyframe if codec is Codec.H264 else vp8.starts_keyframe
+        # By sequence number, in the order of arrival.
         self._held: dict[int, _Held] = {}
+        # First number of the frame that comes next; None while a keyframe is awaited.
         self._next: int | None = None
 
     def add(
@@ -45,84 +48,109 @@ class FrameAssembler:
         """Take one packet (numbers unwrapped); returns the frames that it completed."""
         if self._next is not None and sequence < self._next:
             return []
-        if payload:
-            self._held[sequence] = _Held(ticks, marker, payload, now)
-        elif self._next == sequence:
-            # A padding probe fills a number, never a frame.
+        if not payload and sequence == self._next:
             self._next += 1
         else:
-            self._held[sequence] = _Held(ticks, False, b"", now)
-        if self.keyframe_needed:
-            self._seek_keyframe()
+            # A padding probe fills a number, never a frame: its marker means nothing.
+            held = _Held(ticks, marker and bool(payload), payload, now)
+            self._held.setdefault(sequence, held)
         frames = self._take_complete()
-        if self._held and not frames:
-            self._give_up_holes(now)
-        return frames
+        if self._starts_keyframe(payload) and self._is_cut_off(sequence, ticks):
+            self.frames_lost += self._next is not None
+            self._begin_at(sequence)
+            frames += self._take_complete()
+        return frames or self._give_up_holes(now)
 
-    def _seek_keyframe(self) -> None:
-        """Start at the first keyframe that is held; what stands before it is of no use."""
-        starts = h264.starts_keyframe if self._codec is Codec.H264 else vp8.starts_keyframe
-        first = next((s for s in sorted(self._held) if starts(self._held[s].payload)), None)
-        if first is None:
-            if len(self._held) > PACKETS_MAX:
-                self._held.clear()
-            return
-        self._next = first
-        self.keyframe_needed = False
-        self._drop_before(first)
+    @property
+    def keyframe_needed(self) -> bool:
+        """Whether frames are being dropped for want of a keyframe."""
+        return self._next is None
 
-    def _drop_before(self, sequence: int) -> None:
-        for held in [s for s in self._held if s < sequence]:
-            del self._held[held]
+    def _is_cut_off(self, sequence: int, ticks: int) -> bool:
+        """Tell whether a hole lies between the last frame given out and the one of ``ticks``."""
+        if self._next is None:
+            return True
+        first = self._held.get(self._next)
+        return sequence > self._next and (first is None or first.ticks != ticks)
+
+    def _begin_at(self, sequence: int) -> None:
+        """Go on at a keyframe; what stands before it is of no use."""
+        self._next = sequence
+        for before in [s for s in self._held if s < sequence]:
+            del self._held[before]
 
     def _take_complete(self) -> list[EncodedFrame]:
         frames: list[EncodedFrame] = []
         while sequences := self._complete_frame():
             packets = [self._held.pop(s) for s in sequences]
             self._next = sequences.stop
-            frame = self._join([p for p in packets if p.payload])
-            if frame is not None:
-                frames.append(frame)
+            try:
+                frames.append(self._join([p for p in packets if p.payload]))
+            except PayloadRefused:
+                self._lose_frame()
         return frames
 
     def _complete_frame(self) -> range:
         """Return the numbers of the next frame when none is missing, else an empty range."""
-        if self._next is None or self.keyframe_needed:
+        if self._next is None:
             return range(0)
-        sequence = self._next
+        sequence, ticks = self._next, None
         while (held := self._held.get(sequence)) is not None:
+            if held.payload:
+                if ticks is not None and held.ticks != ticks:
+                    break  # the next frame: the sender has left the marker out
+                ticks = held.ticks
             sequence += 1
             if held.marker:
-                return range(self._next, sequence)
-        return range(0)
+                break
+        else:
+            return range(0)
+        return range(self._next, sequence)
 
-    def _join(self, packets: list[_Held]) -> EncodedFrame | None:
-        try:
-            if self._codec is Codec.H264:
-                payload = h264.depacketize([p.payload for p in packets])
-                keyframe = h264.frame_is_keyframe(payload)
-            else:
-                payload = b"".join(_vp8_payload(p.payload) for p in packets)
-                keyframe = vp8.frame_is_keyframe(payload)
-        except PayloadRefused:
-            self._lose()
-            return None
+    def _join(self, packets: list[_Held]) -> EncodedFrame:
+        if self._codec is Codec.H264:
+            payload = h264.depacketize([p.payload for p in packets])
+            keyframe = h264.frame_is_keyframe(payload)
+        else:
+            payload = b"".join(_vp8_payload(p.payload) for p in packets)
+            keyframe = vp8.frame_is_keyframe(payload)
+        if not payload:
+            raise PayloadRefused("a frame without data")
         return EncodedFrame(self._codec, packets[0].ticks, keyframe, payload)
 
-    def _give_up_holes(self, now: float) -> None:
-        # Insertion order is arrival order, so the first one has waited longest.
-        oldest = next(iter(self._held.values()))
-        if now - oldest.arrived > HOLE_MAX_S or len(self._held) > PACKETS_MAX:
-            self._lose()
+    def _give_up_holes(self, now: float) -> list[EncodedFrame]:
+        """Drop what has waited too long; returns what a keyframe behind it makes complete."""
+        if self._next is None:
+            self._forget_old(now)
+            return []
+        # The order of arrival is kept, so the first one has waited longest.
+        oldest = next(iter(self._held.values()), None)
+        if oldest is None or (
+            now - oldest.arrived <= HOLE_MAX_S and len(self._held) <= PACKETS_MAX
+        ):
+            return []
+        broken = self._held.get(self._next)
+        if broken is not None:
+            # It may be a keyframe itself, which must not be found again.
+            self._held = {s: h for s, h in self._held.items() if h.ticks != broken.ticks}
+        self._lose_frame()
+        return self._take_complete()
 
-    def _lose(self) -> None:
-        self.frames_dropped += 1
-        self.keyframe_needed = True
-        if self._next is not None:
-            # The frame with the hole may itself be a keyframe: it must not be found again.
-            self._drop_before(self._next + 1)
+    def _forget_old(self, now: float) -> None:
+        """While a keyframe is awaited, keep only what may turn out to belong to it."""
+        while self._held:
+            sequence, oldest = next(iter(self._held.items()))
+            if now - oldest.arrived <= HOLE_MAX_S and len(self._held) <= PACKETS_MAX:
+                return
+            del self._held[sequence]
+
+    def _lose_frame(self) -> None:
+        self.frames_lost += 1
         self._next = None
-        self._seek_keyframe()
+        starts = (s for s, held in self._held.items() if self._starts_keyframe(held.payload))
+        first = min(starts, default=None)
+        if first is not None:
+            self._begin_at(first)
 
 
 def _vp8_payload(payload: bytes) -> bytes:
