@@ -1,8 +1,8 @@
 """The beauty switch of one room: when a worker runs and which way the video takes.
 
-One rule stands above all: once the filter is asked for, viewers get the host's own picture again
-only because the host switched the filter off. A worker that dies, hangs or cannot be had leaves
-them with the last frame.
+One rule stands above all: once the filter has taken over, viewers get the host's own picture again
+only because the host switched the filter off. A worker that dies or hangs leaves them with the last
+frame, and so does a host who comes back with the filter on when no worker can be had.
 """
 
 import logging
@@ -93,6 +93,7 @@ class FilterSwitch:
         self._codec: Codec | None = None
         self._stream: FilterStream | None = None
         self._is_ready = False
+        self._worker_state: tuple[FilterState, str | None] = (FilterState.OFF, None)
         self._cancel_linger: Callable[[], None] | None = None
 
     def set(self, enabled: bool | None, parameters: Mapping[str, int] | None) -> FilterView:
@@ -113,7 +114,9 @@ class FilterSwitch:
         """Note the host's new connection; with the filter on, nothing goes past it."""
         self._drop_stream("the host's connection changed")
         self._codec = codec
-        if self.view.enabled and codec is not None:
+        if codec is None:
+            self._show(FilterState.OFF, None)
+        elif self.view.enabled:
             self._broadcast.require_filter(self._clock())
             self._start_stream(codec)
 
@@ -126,7 +129,7 @@ class FilterSwitch:
     def reset(self, initial: FilterView) -> None:
         """Forget the settings of a host that has gone; the next one begins anew."""
         self.publication_ended()
-        self._broadcast.forget_filter()
+        self._broadcast.forget_filter(self._clock())
         self.view = initial
 
     def feed(self, frame: EncodedFrame) -> None:
@@ -141,15 +144,17 @@ class FilterSwitch:
 
     def _switch_on(self) -> None:
         self._stop_linger()
+        self._broadcast.keep_filtered()
         if self._codec is None:
             return
         if self._stream is None:
             self._start_stream(self._codec)
-        elif self._is_ready:
+            return
+        if self._is_ready:
             # The worker goes on from the host's next keyframe, and viewers need one of it then.
             self._stream.request_keyframe()
             self._broadcast.divert_to_filter()
-            self._show(FilterState.ON, None)
+        self._show(*self._worker_state)
 
     def _switch_off(self) -> None:
         self._broadcast.divert_to_direct()
@@ -176,8 +181,8 @@ class FilterSwitch:
                 self._broadcast.write_filtered(frame, self._clock())
 
         def on_state(state: FilterState, reason: str | None) -> None:
-            if self._stream is stream and self.view.enabled:
-                self._show(state, reason)
+            if self._stream is stream:
+                self._take_state(state, reason)
 
         def on_keyframe_needed() -> None:
             if self._stream is stream:
@@ -191,7 +196,7 @@ class FilterSwitch:
             on_keyframe_needed=on_keyframe_needed,
         )
         self._stream = stream
-        self._show(FilterState.STARTING, None)
+        self._take_state(FilterState.STARTING, None)
         self._spawn(self._open(stream))
 
     async def _open(self, stream: FilterStream) -> None:
@@ -200,8 +205,14 @@ class FilterSwitch:
         except MediaError as exc:
             if self._stream is stream:
                 self._stream = None
-                self._show(FilterState.UNAVAILABLE, str(exc))
-            return
+                self._take_state(FilterState.UNAVAILABLE, str(exc))
+
+    def _take_state(self, state: FilterState, reason: str | None) -> None:
+        self._worker_state = (state, reason)
+        if state in (FilterState.RECOVERING, FilterState.UNAVAILABLE):
+            self._is_ready = False
+        if self.view.enabled:
+            self._show(state, reason)
 
     def _take_keyframe_wish(self) -> None:
         """A worker that asks for a keyframe takes frames: the first time, the video may turn."""

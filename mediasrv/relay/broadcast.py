@@ -106,8 +106,9 @@ class Broadcast:
         on_filter_keyframe: Called when viewers need a keyframe that the filter must make.
 
     Attributes:
+        tracks: ``"audio"`` and ``"video"``, as viewers get them.
         path: The way of the video.
-        assembler: Frames on their way to the filter, for its counters.
+        counters: What came in and was not forwarded.
     """
 
     def __init__(
@@ -129,7 +130,6 @@ class Broadcast:
         self._viewers: dict[str, _Viewer] = {}
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
-        self._filter_begins = False
 
     # The host's side
 
@@ -176,7 +176,8 @@ class Broadcast:
             sequence, ticks, packet.marker, stream.track.codec, packet.payload, starts_keyframe=True
         )
         if stream.track.kind == "audio":
-            placed.audio_level = packet.extensions.get(stream.track.audio_level_id, b"")
+            level = packet.extensions.get(stream.track.audio_level_id, b"")
+            placed.audio_level = level if len(level) == 1 else b""  # RFC 6464 section 3
             self.tracks["audio"].write_packet(placed, now)
         else:
             self._receive_video(stream, placed, now)
@@ -211,7 +212,7 @@ class Broadcast:
         if packet.starts_keyframe:
             stream.reception.nacks.forget_before(packet.sequence)
             self._host_keyframes.arrived()
-            self._switch_at_keyframe(now)
+            self._switch_at_keyframe(now, is_late=packet.sequence < stream.reception.highest)
         if self.path in (VideoPath.DIRECT, VideoPath.TO_FILTER):
             self._write_direct(packet, now)
         else:
@@ -236,15 +237,17 @@ class Broadcast:
         if assembler.keyframe_needed and not self._host_keyframes.wanted:
             self._host_keyframes.ask()
 
-    def _switch_at_keyframe(self, now: float) -> None:
-        if self.path is VideoPath.TO_FILTER:
-            self.path = VideoPath.FILTERED
-            self._filter_begins = True
-            self._reset_filter_input()
-            self.tracks["video"].splice(now, new_clock=False)
-        elif self.path is VideoPath.TO_DIRECT:
-            self.path = VideoPath.DIRECT
-            self.tracks["video"].splice(now, new_clock=False)
+    def _switch_at_keyframe(self, now: float, *, is_late: bool) -> None:
+        if self.path not in (VideoPath.TO_FILTER, VideoPath.TO_DIRECT):
+            return
+        if is_late:
+            # Part of this keyframe has gone the old way already; the new one cannot begin with it.
+            self._host_keyframes.ask()
+            return
+        to_filter = self.path is VideoPath.TO_FILTER
+        self.path = VideoPath.FILTERED if to_filter else VideoPath.DIRECT
+        self._reset_filter_input()
+        self.tracks["video"].splice(now, new_clock=False)
 
     def receive_rtcp(self, compound: bytes, now: float) -> None:
         """Take one decrypted compound RTCP packet of the host."""
@@ -289,7 +292,6 @@ class Broadcast:
         """Put the filter into the way at once: nothing goes past it from now on."""
         if self.path is not VideoPath.FILTERED:
             self.path = VideoPath.FILTERED
-            self._filter_begins = True
             self._reset_filter_input()
             self.tracks["video"].drop_pending()
             self.tracks["video"].splice(now, new_clock=False)
@@ -297,11 +299,15 @@ class Broadcast:
 
     def divert_to_filter(self) -> None:
         """Let the filter take over at the host's next keyframe; until then video goes directly."""
-        if self.path is VideoPath.TO_DIRECT:
-            self.path = VideoPath.FILTERED
-        elif self.path is VideoPath.DIRECT:
+        self.keep_filtered()
+        if self.path is VideoPath.DIRECT:
             self.path = VideoPath.TO_FILTER
             self._host_keyframes.ask()
+
+    def keep_filtered(self) -> None:
+        """Take back :meth:`divert_to_direct` if the host's keyframe has not come yet."""
+        if self.path is VideoPath.TO_DIRECT:
+            self.path = VideoPath.FILTERED
 
     def divert_to_direct(self) -> None:
         """Let the host's own video take over at its next keyframe; until then it is filtered."""
@@ -311,12 +317,12 @@ class Broadcast:
             self.path = VideoPath.TO_DIRECT
             self._host_keyframes.ask()
 
-    def forget_filter(self) -> None:
+    def forget_filter(self, now: float) -> None:
         """Let the next host's video go directly, from its first packet."""
         if self.path is not VideoPath.DIRECT:
             self.path = VideoPath.DIRECT
             self._reset_filter_input()
-            self.tracks["video"].timeline.splice(new_clock=False)
+            self.tracks["video"].splice(now, new_clock=False)
 
     def write_filtered(self, frame: EncodedFrame, now: float) -> None:
         """Take a frame of the filter; a late one, after the video went direct, is dropped."""
@@ -324,14 +330,8 @@ class Broadcast:
             return
         first, latest = self._fed_ticks
         # Outside of what was fed is a frame of the host's earlier stream, on another clock.
-        if not first <= frame.timestamp_ticks <= latest:
-            return
-        if self._filter_begins and not frame.keyframe:
-            # Viewers come from the host's own stream: nothing but a keyframe makes sense to them.
-            self.tracks["video"].keyframes.ask()
-            return
-        self._filter_begins = False
-        self.tracks["video"].write_frame(frame, now)
+        if first <= frame.timestamp_ticks <= latest:
+            self.tracks["video"].write_frame(frame, now)
 
     def want_host_keyframe(self) -> None:
         """Ask the host for a keyframe: the filter cannot decode without one."""
@@ -342,7 +342,16 @@ class Broadcast:
     def subscribe(
         self, viewer: str, tracks: Sequence[OutgoingTrack], outlet: Outlet, cname: str, now: float
     ) -> None:
-        """Send the room's tracks to a viewer whose transport is connected."""
+        """Send the room's tracks to a viewer whose transport is connected.
+
+        Args:
+            viewer: Its id; an earlier subscription under the same one is replaced.
+            tracks: At most one of a kind.
+            outlet: Where packets leave.
+            cname: Joins the tracks for lip-sync (RFC 3550 section 6.5.1).
+            now: Seconds.
+        """
+        self.unsubscribe(viewer)
         forwarders = {
             track.kind: Forwarder(
                 outlet, track.ssrc, track.payload_types, track.ids, track.first_sequence
@@ -445,7 +454,7 @@ class Broadcast:
         publisher.outlet.send_rtcp(compound)
 
     def _send_reports(self, viewer: _Viewer, now: float) -> None:
-        """Send the viewer's sender reports of all tracks in one compound packet."""
+        """Send a viewer the sender report of each track that has a clock."""
         for kind, forwarder in viewer.forwarders.items():
             report = self.tracks[kind].sender_report(forwarder, now)
             if report is not None:

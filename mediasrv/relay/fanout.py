@@ -7,11 +7,11 @@ per viewer that need not be.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediasrv.relay.rtp import HEADER_BYTES, write_extensions
+from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES, write_extensions
 
 _HEADER = struct.Struct("!BBHII")
 # A run must fit into one UDP_SEGMENT send: 64 segments and 65,000 bytes (transport/udp_port.py).
@@ -19,6 +19,9 @@ RUN_PACKETS_MAX = 64
 RUN_BYTES_MAX = 65_000
 # One batch must fit into the outlet's buffer; longer ones (a replayed group of pictures) are cut.
 BATCH_PACKETS_MAX = 128
+# What is added to a packet at most: two header extensions and SRTP's tag take 28 bytes.
+GROWTH_MAX_BYTES = 64
+OUTLET_BUFFER_MIN_BYTES = BATCH_PACKETS_MAX * (PACKET_MAX_BYTES + GROWTH_MAX_BYTES)
 # RFC 3711 section 3.3.1 advises to start below 2**15, so that an early wrap cannot be missed.
 FIRST_SEQUENCE_MAX = 1 << 15
 
@@ -28,7 +31,7 @@ class Outlet(Protocol):
 
     @property
     def buffer(self) -> bytearray:
-        """Where packets are laid out; contents are lost with every send."""
+        """Where packets are laid out, OUTLET_BUFFER_MIN_BYTES or more; lost with every send."""
 
     @property
     def overhead_bytes(self) -> int:
@@ -93,7 +96,7 @@ class Batch:
     """Packets of one track that leave together.
 
     Args:
-        packets: At most BATCH_PACKETS_MAX of them, all of one codec.
+        packets: 1 to BATCH_PACKETS_MAX of them, of one codec, in the order of their numbers.
         now: Seconds, for abs-send-time.
     """
 
@@ -115,8 +118,15 @@ class Batch:
 
     def from_keyframe(self) -> "Batch | None":
         """Return the part that begins with a keyframe, None when there is none."""
+        return self._from(lambda packet: packet.starts_keyframe)
+
+    def from_sequence(self, sequence: int) -> "Batch | None":
+        """Return the part that is not older than ``sequence``, None when there is none."""
+        return self._from(lambda packet: packet.sequence >= sequence)
+
+    def _from(self, is_first: Callable[[TrackPacket], bool]) -> "Batch | None":
         for i, packet in enumerate(self.packets):
-            if packet.starts_keyframe:
+            if is_first(packet):
                 return self if i == 0 else Batch(self.packets[i:], self._now)
         return None
 
@@ -175,7 +185,8 @@ class Forwarder:
         first_sequence: Below FIRST_SEQUENCE_MAX.
 
     Attributes:
-        waiting: True until the first keyframe, and again after a loss on our side.
+        waiting: True until the first keyframe, and again after a loss on our side or when
+            another source takes over.
         packets_sent: RTP packets, for sender reports.
         octets_sent: Payload bytes, for sender reports.
     """
@@ -186,6 +197,7 @@ class Forwarder:
         "_next_sequence",
         "_outlet",
         "_payload_types",
+        "_started_at",
         "octets_sent",
         "packets_sent",
         "sends_failed",
@@ -210,6 +222,7 @@ class Forwarder:
         self._payload_types = payload_types
         self._ids = ids
         self._next_sequence = first_sequence
+        self._started_at = 0
         self._delta = 0
 
     def can_carry(self, codec: str) -> bool:
@@ -220,20 +233,25 @@ class Forwarder:
         """Send a batch; False when the viewer needs a keyframe to go on.
 
         A viewer that begins, or that has lost packets on our side, starts at a keyframe with the
-        sequence number after the last one it was sent, so that it sees no hole.
+        sequence number after the last one it was sent, so that it sees no hole. What is older
+        than its start and comes late would take numbers that were used for something else: a
+        second packet under one SRTP index, which gives the keystream away. It is left out.
         """
         payload_type = self._payload_types.get(batch.codec)
         if payload_type is None:
             self.waiting = True
             return True
+        part: Batch | None = batch
         if self.waiting:
-            start = batch.from_keyframe()
-            if start is None:
+            part = batch.from_keyframe()
+            if part is None:
                 return False
-            batch = start
-            self._delta = self._next_sequence - batch.packets[0].sequence
+            self._started_at = part.packets[0].sequence
+            self._delta = self._next_sequence - self._started_at
             self.waiting = False
-        if self._send(batch, payload_type):
+        elif batch.packets[0].sequence < self._started_at:
+            part = batch.from_sequence(self._started_at)
+        if part is None or self._send(part, payload_type):
             return True
         self.waiting = True
         self.sends_failed += 1

@@ -1,7 +1,8 @@
 """One track of a room: what feeds it becomes one stream, which goes to every viewer."""
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, vp8
@@ -21,6 +22,8 @@ CATCH_UP_PACKETS_MAX = 512
 # Replayed frames are stamped a millisecond apart and end at the present: a player shows the
 # newest one at once instead of playing the past in real time.
 CATCH_UP_STEP_S = 0.001
+
+_sequence = attrgetter("sequence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class TrackRelay:
         forwarders: By viewer.
         keyframes: Merged wishes of all viewers.
         packets_in: Packets that were accepted.
-        packets_out: Packets handed to viewers' transports.
+        clock: What the host's last sender report said; None before the first.
     """
 
     def __init__(self, clock_hz: int, *, seekable: bool) -> None:
@@ -55,13 +58,20 @@ class TrackRelay:
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
         self._pending_since = 0.0
-        self._recent: deque[TrackPacket] = deque()
-        self._recent_since: float | None = None
+        self._newest_sent = -1
+        self._recent: list[TrackPacket] = []
+        self._recent_since = 0.0
 
     def splice(self, now: float, *, new_clock: bool) -> None:
-        """Let another source go on; what waits from the present one leaves first."""
+        """Let another source go on; what waits from the present one leaves first.
+
+        A decoder can go on with another encoder's pictures only at a keyframe, so every viewer
+        waits for one.
+        """
         self.flush(now)
-        self._forget_recent()
+        self._recent = []
+        for forwarder in self.forwarders.values():
+            forwarder.waiting = True
         self.timeline.splice(new_clock=new_clock)
         if new_clock:
             self.clock = None
@@ -93,14 +103,6 @@ class TrackRelay:
 
     def _append(self, packet: TrackPacket, now: float) -> None:
         self.packets_in += 1
-        if packet.starts_keyframe and self._seekable:
-            self.keyframes.arrived()
-            self._forget_recent()
-            self._recent_since = now
-        if self._recent_since is not None:
-            self._recent.append(packet)
-            if len(self._recent) > CATCH_UP_PACKETS_MAX:
-                self._forget_recent()
         if not self._pending:
             self._pending_since = now
         self._pending.append(packet)
@@ -111,55 +113,69 @@ class TrackRelay:
         """Forget what waits: it must not reach anybody."""
         self._pending = []
 
-    def _forget_recent(self) -> None:
-        self._recent.clear()
-        self._recent_since = None
-
     @property
     def flush_at(self) -> float | None:
         """When :meth:`flush` must be called at the latest; None when nothing waits."""
         return self._pending_since + HOLD_S if self._pending else None
 
     def flush(self, now: float) -> None:
-        """Send what waits to every viewer."""
+        """Send what waits to every viewer, in the order of its numbers."""
         if not self._pending:
             return
-        batch = Batch(self._pending, now)
-        self._pending = []
+        packets, self._pending = sorted(self._pending, key=_sequence), []
+        if self._seekable:
+            self._remember(packets, now)
+        self._newest_sent = max(self._newest_sent, packets[-1].sequence)
+        batch = Batch(packets, now)
         for forwarder in list(self.forwarders.values()):
             if not forwarder.write(batch) and self._seekable:
                 self.keyframes.ask()
+
+    def _remember(self, packets: Sequence[TrackPacket], now: float) -> None:
+        """Keep the recent keyframe and what follows it, for viewers who join."""
+        for packet in packets:
+            if packet.starts_keyframe and packet.sequence < self._newest_sent:
+                # It comes late: the rest of its frame has gone already, so nobody can start here.
+                packet.starts_keyframe = False
+            if packet.starts_keyframe:
+                self.keyframes.arrived()
+                self._recent, self._recent_since = [packet], now
+            elif self._recent and packet.sequence > self._recent[0].sequence:
+                self._recent.append(packet)
+        if len(self._recent) > CATCH_UP_PACKETS_MAX:
+            self._recent = []
 
     def add(self, viewer: str, forwarder: Forwarder, now: float) -> None:
         """Begin to send to a viewer: from the recent keyframe, else from the next one."""
         self.forwarders[viewer] = forwarder
         if not self._seekable:
             return
-        fresh = self._recent_since is not None and now - self._recent_since <= CATCH_UP_MAX_S
-        if not fresh or not self._recent or not forwarder.can_carry(self._recent[0].codec):
+        fresh = bool(self._recent) and now - self._recent_since <= CATCH_UP_MAX_S
+        if not fresh or not forwarder.can_carry(self._recent[0].codec):
             self.keyframes.ask()
             return
-        # What waits for its marker is part of the recent packets; it must not be sent twice.
-        self.flush_without(viewer, now)
-        for start in range(0, len(self._recent), BATCH_PACKETS_MAX):
-            stop = min(len(self._recent), start + BATCH_PACKETS_MAX)
-            if not forwarder.write(Batch(self._catch_up(start, stop), now)):
+        packets = self._catch_up()
+        for start in range(0, len(packets), BATCH_PACKETS_MAX):
+            if not forwarder.write(Batch(packets[start : start + BATCH_PACKETS_MAX], now)):
                 self.keyframes.ask()
                 return
 
-    def flush_without(self, viewer: str, now: float) -> None:
-        """Send what waits to everybody but one viewer."""
-        kept = self.forwarders.pop(viewer)
-        self.flush(now)
-        self.forwarders[viewer] = kept
+    def _catch_up(self) -> list[TrackPacket]:
+        """Return the recent packets, stamped so that a player shows the newest frame at once.
 
-    def _catch_up(self, start: int, stop: int) -> list[TrackPacket]:
-        newest = self._recent[-1].ticks
-        distinct = sorted({p.ticks for p in self._recent})
+        Frames after a hole keep their timestamps: when the missing packets come after all, with
+        their own timestamps, they must fit to the rest.
+        """
+        packets = sorted(self._recent, key=_sequence)
+        newest, following = packets[0].ticks, packets[0].sequence
+        for packet in packets:
+            if packet.sequence > following:
+                break
+            newest, following = packet.ticks, packet.sequence + 1
+        past = sorted({p.ticks for p in packets if p.ticks <= newest}, reverse=True)
         step = int(CATCH_UP_STEP_S * self.clock_hz)
-        stamped = {t: newest - step * (len(distinct) - 1 - i) for i, t in enumerate(distinct)}
-        packets = [self._recent[i] for i in range(start, stop)]
-        return [replace(p, ticks=max(p.ticks, stamped[p.ticks])) for p in packets]
+        stamps = {ticks: max(ticks, newest - step * i) for i, ticks in enumerate(past)}
+        return [replace(p, ticks=stamps.get(p.ticks, p.ticks)) for p in packets]
 
     def remove(self, viewer: str) -> None:
         """Stop sending to a viewer; unknown ones are ignored."""
