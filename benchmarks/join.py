@@ -1,0 +1,57 @@
+"""How long a viewer waits: from the beginning of its offer to the first picture on the screen.
+
+A host in one Chromium, viewers in another, one after the other. Measured in the viewer's page by
+requestVideoFrameCallback, so negotiation, ICE, DTLS, the keyframe, decoding and painting are in it.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
+from benchmarks.capture import write_capture
+from benchmarks.live_server import running_server
+from benchmarks.machine import percentile
+
+LIMIT_P95_MS = 300.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this benchmark understands."""
+    parser.add_argument("--joins", type=int, default=20, help="viewers, one after the other")
+    parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two viewers")
+
+
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Measure, print the distribution, return it."""
+    first_frame_ms: list[float] = []
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running_server() as server,
+        sync_playwright() as playwright,
+    ):
+        capture = None
+        if options.clip is not None:
+            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
+        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
+        host = HostPage(hosts, server.url, "join")
+        host.go_live()
+        host.wait(3)
+        for i in range(options.joins):
+            viewer = ViewerPage(viewers, server.url, "join")
+            first_frame_ms.append(viewer.until_playing())
+            viewer.close()
+            print(f"join {i + 1:3}  {first_frame_ms[-1]:7.1f} ms", flush=True)
+            time.sleep(options.pause)
+        host.close()
+        hosts.close()
+        viewers.close()
+    summary = {f"p{int(p * 100)}": percentile(first_frame_ms, p) for p in (0.5, 0.95, 0.99)}
+    print("  ".join(f"{name} {value:.1f} ms" for name, value in summary.items()))
+    verdict = "kept" if summary["p95"] <= LIMIT_P95_MS else "BROKEN"
+    print(f"limit of p95: {LIMIT_P95_MS:.0f} ms, {verdict}")
+    return {"first_frame_ms": summary, "joins_ms": first_frame_ms, "limit_p95_ms": LIMIT_P95_MS}

@@ -1,0 +1,91 @@
+"""What browsers show: frames per second, size, freezes, losses, filter off and on.
+
+A host in one Chromium with a clip as its camera, viewers in another. Browsers and server share
+this machine, so the figures are a lower bound of what separate machines would show.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
+from benchmarks.capture import write_capture
+from benchmarks.live_server import running_server
+
+SETTLE_S = 5.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this benchmark understands."""
+    parser.add_argument("--viewers", default="1,3", help="numbers of viewers, with commas")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
+
+
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Measure, print a table, return it."""
+    rows: list[dict[str, object]] = []
+    print("viewers  filter  size        fps lowest  freezes  lost  host fps")
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        running_server() as server,
+        sync_playwright() as playwright,
+    ):
+        capture = None
+        if options.clip is not None:
+            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
+        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
+        for count in (int(n) for n in options.viewers.split(",")):
+            rows += [
+                _measure(hosts, viewers, server.url, count, filtered, options.seconds)
+                for filtered in (False, True)
+            ]
+        hosts.close()
+        viewers.close()
+    return {"rows": rows}
+
+
+def _measure(
+    hosts: Browser, viewers: Browser, url: str, count: int, filtered: bool, seconds: float
+) -> dict[str, object]:
+    room = f"watch-{count}-{'on' if filtered else 'off'}"
+    host = HostPage(hosts, url, room)
+    if filtered:
+        host.toggle_beauty()
+    host.go_live()
+    pages = [ViewerPage(viewers, url, room) for _ in range(count)]
+    for page in pages:
+        page.until_playing()
+    host.wait(SETTLE_S)
+    sent_before = host.statistics("video")
+    before = [page.statistics("video") for page in pages]
+    host.wait(seconds)
+    after = [page.statistics("video") for page in pages]
+    sent_after = host.statistics("video")
+    row: dict[str, object] = {
+        "viewers": count,
+        "filter": "on" if filtered else "off",
+        "size": "x".join(str(n) for n in pages[0].size()),
+        "fps_lowest": min(_rate(b, a, "framesDecoded") for b, a in zip(before, after, strict=True)),
+        "freezes": sum(
+            a["freezeCount"] - b["freezeCount"] for b, a in zip(before, after, strict=True)
+        ),
+        "lost": sum(a["packetsLost"] for a in after),
+        "host_fps": _rate(sent_before, sent_after, "framesEncoded"),
+    }
+    print(
+        f"{count:7}  {row['filter']:6}  {row['size']:10}  {row['fps_lowest']:10.1f}"
+        f"  {row['freezes']:7}  {row['lost']:4}  {row['host_fps']:8.1f}",
+        flush=True,
+    )
+    for page in pages:
+        page.close()
+    host.close()
+    return row
+
+
+def _rate(before: dict[str, float], after: dict[str, float], counter: str) -> float:
+    elapsed_s = (after["timestamp"] - before["timestamp"]) / 1000
+    return (after[counter] - before[counter]) / elapsed_s
