@@ -1,12 +1,15 @@
 """Read a peer's SDP offer into the few facts that a media server needs.
 
-Limits are checked on the text before anything is parsed: parsing hostile SDP costs CPU that grows
-with its candidates and sections. Whatever is malformed raises NegotiationError and nothing else.
+Limits are checked on the text before anything is parsed: aiortc's parser compares lines with lines,
+so that hostile SDP costs CPU and memory by the square of its length. Whatever is malformed raises
+NegotiationError and nothing else.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiortc import RTCRtpCodecParameters
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from mediasrv.errors import NegotiationError
@@ -14,13 +17,26 @@ from mediasrv.errors import NegotiationError
 SDP_MAX_BYTES = 64 * 1024
 SDP_CANDIDATES_MAX = 32
 SDP_SECTIONS_MAX = 4
+# Chromium's offer of two sections has 200 lines, one of four with simulcast 300.
+SDP_LINES_MAX = 1000
+# An rtcp-fb line for "*" is multiplied by the payload types; browsers write none.
+SDP_FEEDBACK_FOR_ALL_MAX = 8
+# RFC 3550 section 5.1: seven bits.
+PAYLOAD_TYPE_MAX = 127
+# RFC 7845 section 5.1.1: what an Opus stream can have at most; every other codec has fewer.
+CHANNELS_MAX = 255
+# The longest fmtp that browsers write has 150 characters; answers echo it, so it is bounded.
+FMTP_MAX = 1024
 
 # RFC 8122 section 5: sha-1 and weaker must not prove an identity.
 FINGERPRINT_ALGORITHMS = frozenset({"sha-256", "sha-384", "sha-512"})
 
-_TOKEN = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}$")
-_ICE_FRAGMENT = re.compile(r"^[A-Za-z0-9+/=_-]{4,256}$")
-_FMTP = re.compile(r"^[ -~]{0,512}$")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
+# RFC 8839 section 5.4, and the "-", "_" and "=" that some clients draw from as well.
+_ICE_FRAGMENT = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")
+# In one form only, so that "96" and "096" cannot pass for two.
+_PAYLOAD_TYPE = re.compile(r"0|[1-9][0-9]{0,2}")
+_PRINTABLE = re.compile(r"[ -~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,19 @@ class OfferedCodec:
 
 @dataclass(frozen=True, slots=True)
 class OfferedMedia:
-    """One media section of an offer, in the order of the offer."""
+    """One media section of an offer, in the order of the offer.
+
+    Attributes:
+        kind: ``"audio"``, ``"video"`` or what else the peer wrote, such as ``"application"``.
+        protocol: The transport protocol of the m-line, for the answer to repeat.
+        formats: The formats of the m-line, for the answer to repeat.
+        mid: The section's name.
+        sends: Whether the peer would send.
+        receives: Whether the peer would receive.
+        codecs: Payload types, the peer's favourite first; none unless audio or video.
+        extensions: Header extensions, URI to id.
+        in_bundle: Whether the section may share one transport with the others.
+    """
 
     kind: str
     protocol: str
@@ -56,13 +84,18 @@ class OfferedMedia:
     receives: bool
     codecs: tuple[OfferedCodec, ...]
     extensions: dict[str, int]
-    ssrcs: tuple[int, ...]
     in_bundle: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a peer proposed."""
+    """What a peer proposed.
+
+    Attributes:
+        media: All sections, disabled ones included: an answer has as many.
+        ice_fragment: Of the peer; its password is of no use to us, who send no checks.
+        fingerprints: Of the peer's certificate, as algorithm and value.
+    """
 
     media: tuple[OfferedMedia, ...]
     ice_fragment: str
@@ -91,13 +124,37 @@ def _check_limits(sdp: str) -> None:
     if len(sdp) > SDP_MAX_BYTES or len(sdp.encode("utf-8", "replace")) > SDP_MAX_BYTES:
         raise NegotiationError(f"the session description is larger than {SDP_MAX_BYTES} bytes")
     lines = sdp.splitlines()
-    if sum(line.startswith("a=candidate") for line in lines) > SDP_CANDIDATES_MAX:
+    if len(lines) > SDP_LINES_MAX:
+        raise NegotiationError(f"more than {SDP_LINES_MAX} lines")
+    if _count(lines, "a=candidate") > SDP_CANDIDATES_MAX:
         raise NegotiationError(f"more than {SDP_CANDIDATES_MAX} candidates")
-    sections = sum(line.startswith("m=") for line in lines)
+    sections = _count(lines, "m=")
     if sections > SDP_SECTIONS_MAX:
         raise NegotiationError(f"more than {SDP_SECTIONS_MAX} media sections")
     if not sections:
         raise NegotiationError("no media section")
+    if _count(lines, "a=rtcp-fb:*") > SDP_FEEDBACK_FOR_ALL_MAX:
+        raise NegotiationError("too many rtcp-fb lines for all payload types")
+    _check_payload_types(lines)
+
+
+def _count(lines: Sequence[str], prefix: str) -> int:
+    return sum(line.startswith(prefix) for line in lines)
+
+
+def _check_payload_types(lines: Sequence[str]) -> None:
+    """Let no section describe a payload type twice: every rtcp-fb line would count for each."""
+    seen: set[str] = set()
+    for line in lines:
+        if line.startswith("m="):
+            seen.clear()
+        elif line.startswith("a=rtpmap:"):
+            number = line.removeprefix("a=rtpmap:").partition(" ")[0]
+            if not _PAYLOAD_TYPE.fullmatch(number) or int(number) > PAYLOAD_TYPE_MAX:
+                raise NegotiationError("a payload type is malformed")
+            if number in seen:
+                raise NegotiationError("a payload type is described twice")
+            seen.add(number)
 
 
 def _read(description: SessionDescription) -> Offer:
@@ -113,7 +170,7 @@ def _read(description: SessionDescription) -> Offer:
         raise NegotiationError("every media section is disabled")
     if first.ice is None or not first.ice.usernameFragment or not first.ice.password:
         raise NegotiationError("no ICE credentials")
-    if not _ICE_FRAGMENT.match(first.ice.usernameFragment):
+    if not _ICE_FRAGMENT.fullmatch(first.ice.usernameFragment):
         raise NegotiationError("the ICE fragment is malformed")
     return Offer(media, first.ice.usernameFragment, _fingerprints(first))
 
@@ -135,8 +192,14 @@ def _fingerprints(section: MediaDescription) -> tuple[tuple[str, str], ...]:
 
 def _read_media(section: MediaDescription, bundled: set[str]) -> OfferedMedia:
     mid = section.rtp.muxId
-    if not _TOKEN.match(mid):
+    if not _TOKEN.fullmatch(mid):
         raise NegotiationError("a media section has no valid mid")
+    formats = tuple(str(f) for f in section.fmt)
+    # An answer repeats these, even when it rejects the section.
+    if len(formats) > PAYLOAD_TYPE_MAX + 1 or not all(
+        _TOKEN.fullmatch(word) for word in (section.kind, *formats)
+    ):
+        raise NegotiationError("a media line is malformed")
     # Firefox offers all sections but the first with port 0 and "bundle-only" (RFC 9143 section 6);
     # one that is disabled is in no bundle.
     enabled = section.port != 0 or mid in bundled
@@ -147,37 +210,42 @@ def _read_media(section: MediaDescription, bundled: set[str]) -> OfferedMedia:
     return OfferedMedia(
         kind=section.kind,
         protocol=section.profile,
-        formats=tuple(str(f) for f in section.fmt),
+        formats=formats,
         mid=mid,
         sends=live and direction in ("sendonly", "sendrecv"),
         receives=live and direction in ("recvonly", "sendrecv"),
-        codecs=_codecs(section) if live else (),
+        codecs=_read_codecs(section) if live else (),
         extensions={e.uri: e.id for e in section.rtp.headerExtensions if 1 <= e.id <= 14},
-        ssrcs=tuple(s.ssrc for s in section.ssrc),
         in_bundle=mid in bundled,
     )
 
 
-def _codecs(section: MediaDescription) -> tuple[OfferedCodec, ...]:
+def _read_codecs(section: MediaDescription) -> tuple[OfferedCodec, ...]:
     by_type = {codec.payloadType: codec for codec in section.rtp.codecs}
-    found = []
-    for payload_type in section.fmt:
-        codec = by_type.get(payload_type)
-        if codec is None or not 0 <= payload_type <= 127:
-            continue
-        parameters = {k: "" if v is None else str(v) for k, v in codec.parameters.items()}
-        if not all(_FMTP.match(k) and _FMTP.match(v) for k, v in parameters.items()):
-            raise NegotiationError("a format parameter is malformed")
-        found.append(
-            OfferedCodec(
-                name=codec.name.lower(),
-                payload_type=payload_type,
-                clock_hz=codec.clockRate,
-                channels=codec.channels or 1,
-                parameters=parameters,
-                feedback=frozenset(
-                    f"{f.type} {f.parameter}" if f.parameter else f.type for f in codec.rtcpFeedback
-                ),
-            )
-        )
-    return tuple(found)
+    # A payload type without an rtpmap is one of the static ones of RFC 3551: none that we carry.
+    return tuple(
+        _read_codec(payload_type, by_type[payload_type])
+        for payload_type in dict.fromkeys(section.fmt)
+        if payload_type in by_type
+    )
+
+
+def _read_codec(payload_type: int, codec: RTCRtpCodecParameters) -> OfferedCodec:
+    channels = codec.channels or 1
+    if not 1 <= channels <= CHANNELS_MAX:
+        raise NegotiationError("a number of channels is out of range")
+    # Some clients write a blank after each semicolon.
+    parameters = {k.strip(): "" if v is None else str(v) for k, v in codec.parameters.items()}
+    text = "".join(part for pair in parameters.items() for part in pair)
+    if len(text) > FMTP_MAX or not _PRINTABLE.fullmatch(text):
+        raise NegotiationError("a format parameter is malformed")
+    return OfferedCodec(
+        name=codec.name.lower(),
+        payload_type=payload_type,
+        clock_hz=codec.clockRate,
+        channels=channels,
+        parameters=parameters,
+        feedback=frozenset(
+            f"{f.type} {f.parameter}" if f.parameter else f.type for f in codec.rtcpFeedback
+        ),
+    )
