@@ -52,23 +52,26 @@ class ServerIdentity:
 
 
 def write_answer(offer: Offer, accepted: dict[str, AcceptedMedia], identity: ServerIdentity) -> str:
-    """Answer ``offer``; sections whose mid is not in ``accepted`` are rejected with port 0."""
-    mids = [media.mid for media in offer.media if media.mid in accepted]
-    lines = [
-        "v=0",
-        f"o=- {identity.session_id} 1 IN IP4 0.0.0.0",
-        "s=-",
-        "t=0 0",
-        "a=ice-lite",
-        f"a=group:BUNDLE {' '.join(mids)}",
-        "a=msid-semantic: WMS *",
-    ]
+    """Answer ``offer``; sections whose mid is not in ``accepted`` are rejected with port 0.
+
+    Args:
+        offer: Of the peer.
+        accepted: Our side of each accepted section, by mid: one bundle, or a single section.
+        identity: What the sections share.
+    """
+    chosen = [media for media in offer.media if media.mid in accepted]
+    bundled = [media.mid for media in chosen if media.in_bundle]
+    lines = ["v=0", f"o=- {identity.session_id} 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=ice-lite"]
+    if bundled:
+        # RFC 9143 section 7.3: never a section that the offer had not bundled.
+        lines.append(f"a=group:BUNDLE {' '.join(bundled)}")
+    lines.append("a=msid-semantic: WMS *")
     for media in offer.media:
         choice = accepted.get(media.mid)
         if choice is None:
             lines += _rejected(media)
         else:
-            lines += _section(media, choice, identity, with_candidates=media.mid == mids[0])
+            lines += _section(media, choice, identity, with_candidates=media is chosen[0])
     return "\r\n".join(lines) + "\r\n"
 
 
