@@ -6,11 +6,14 @@ wrote to, which ICE needs on machines with several addresses (IPv6 privacy addre
 
 import asyncio
 import errno
+import logging
 import socket
 import struct
 from collections.abc import Callable, Sequence
 
 from mediasrv.transport.ice import Path
+
+logger = logging.getLogger(__name__)
 
 # Room for one keyframe to several hundred viewers while the kernel hands packets on. The kernel
 # halves what it grants to an unprivileged process to net.core.{r,w}mem_max without an error.
@@ -22,16 +25,21 @@ RECEIVE_BYTES = 2048
 
 SOL_UDP = 17
 UDP_SEGMENT = 103  # linux/udp.h
-# The kernel refuses more segments than UDP_MAX_SEGMENTS (64 until Linux 6.9, 128 since).
+# The kernel refuses more segments than UDP_MAX_SEGMENTS (64 until Linux 6.9, 128 since), and more
+# bytes than a datagram has. A longer run still arrives, one packet by one.
 GSO_SEGMENTS_MAX = 64
 GSO_BYTES_MAX = 65_000
 _SEGMENT_SIZE = struct.Struct("=H")
 
-# The interface cannot segment at all: send packets one by one from now on.
-_GSO_UNSUPPORTED = frozenset({errno.EIO, errno.EOPNOTSUPP})
-# This path cannot take this run (a segment over its MTU, say): only this run goes one by one, so
-# that one peer with an odd route does not slow down everybody.
+# The system cannot segment at all.
+_GSO_UNSUPPORTED = frozenset({errno.EOPNOTSUPP})
+# The route of this path cannot: IPsec, or a device without checksum offload before Linux 6.11. The
+# path is remembered, so that one peer behind a tunnel does not slow down everybody.
+_GSO_NO_ROUTE = frozenset({errno.EIO})
+# This run does not fit (a segment over the path's MTU, say); the next one may.
 _GSO_UNFIT = frozenset({errno.EINVAL, errno.EMSGSIZE})
+# Peers come and go; one that is forgotten costs one refused call more.
+_UNSEGMENTED_PATHS_MAX = 1024
 
 
 class UdpPort:
@@ -54,6 +62,8 @@ class UdpPort:
         self._receive = receive
         self._sockets: list[socket.socket] = []
         self._bound: dict[str, int] = {}
+        self._not_bound: set[str] = set()
+        self._unsegmented: set[Path] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -62,7 +72,7 @@ class UdpPort:
         return list(self._bound)
 
     def open(self, addresses: Sequence[str]) -> None:
-        """Bind every address; those that vanish or cannot be bound are left out.
+        """Bind every address; those that vanish or cannot be bound are left out, with a warning.
 
         May be called again when interfaces have changed: known addresses are kept.
 
@@ -78,6 +88,9 @@ class UdpPort:
                 self._bind(address, self._loop)
             except OSError as exc:
                 failure = exc
+                if address not in self._not_bound:
+                    self._not_bound.add(address)
+                    logger.warning("no media on %s port %d: %s", address, self.port, exc)
         if not self._bound:
             raise failure or OSError("no local address to bind")
 
@@ -138,24 +151,39 @@ class UdpPort:
         """
         if len(run) <= segment_bytes:
             return self.send(run, path)
-        if self.gso:
-            option = [(SOL_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment_bytes))]
-            try:
-                self._sockets[path.socket_id].sendmsg([run], option, 0, path.address)
-            except OSError as exc:
-                if exc.errno in _GSO_UNSUPPORTED:
-                    self.gso = False
-                elif exc.errno not in _GSO_UNFIT:
-                    self.send_errors += 1
-                    return False
-            except IndexError:
-                self.send_errors += 1
-                return False
-            else:
-                return True
+        if self.gso and path not in self._unsegmented:
+            sent = self._send_segmented(run, segment_bytes, path)
+            if sent is not None:
+                return sent
         pieces = range(0, len(run), segment_bytes)
         # Every piece is tried: one that the kernel refuses does not take the others with it.
         return all([self.send(run[i : i + segment_bytes], path) for i in pieces])  # noqa: C419
+
+    def _send_segmented(self, run: memoryview, segment_bytes: int, path: Path) -> bool | None:
+        """Send a run in one system call; None when it has to go one by one."""
+        option = [(SOL_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment_bytes))]
+        try:
+            self._sockets[path.socket_id].sendmsg([run], option, 0, path.address)
+        except OSError as exc:
+            if exc.errno in _GSO_UNFIT:
+                return None
+            if exc.errno in _GSO_UNSUPPORTED:
+                self.gso = False
+                return None
+            if exc.errno in _GSO_NO_ROUTE:
+                self._remember_unsegmented(path)
+                return None
+            self.send_errors += 1
+            return False
+        except IndexError:
+            self.send_errors += 1
+            return False
+        return True
+
+    def _remember_unsegmented(self, path: Path) -> None:
+        if len(self._unsegmented) >= _UNSEGMENTED_PATHS_MAX:
+            self._unsegmented.clear()
+        self._unsegmented.add(path)
 
 
 def gso_available() -> bool:
