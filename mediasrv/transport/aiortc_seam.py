@@ -26,6 +26,10 @@ from mediasrv.errors import NegotiationError
 # its own datagrams, never memory.
 DTLS_QUEUE_MAX = 32
 
+# A host sends two or three streams and changes an SSRC now and then. libsrtp keeps each one for
+# ever, in a list that it searches for every packet: 20,000 of them cost 180 us a packet.
+SRTP_STREAMS_MAX = 64
+
 # RFC 7714 section 12 and RFC 3711 section 5.2: what each profile adds to a packet.
 SRTP_OVERHEAD_BYTES = {
     b"SRTP_AEAD_AES_256_GCM": 16,
@@ -69,25 +73,40 @@ class SrtpSession:
         self._outbound = outbound
         self._outbound_context = outbound._srtp[0]
         self._length = _binding.ffi.new("int *")
+        self._streams: set[bytes] = set()
         self.overhead_bytes = overhead
 
     def unprotect(self, packet: bytes) -> bytes | None:
-        """Decrypt one RTP packet; None when it is forged, replayed or malformed."""
-        try:
-            return bytes(self._inbound.unprotect(packet))
-        except (pylibsrtp.Error, ValueError):
-            return None
+        """Decrypt one RTP packet; None when it is forged, replayed or malformed.
+
+        Packets of more than SRTP_STREAMS_MAX streams are refused too.
+        """
+        return self._unprotect(self._inbound.unprotect, packet, packet[8:12])
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
-        """Decrypt one RTCP packet; None when it is forged, replayed or malformed."""
+        """Decrypt one RTCP packet; None in the same cases."""
+        return self._unprotect(self._inbound.unprotect_rtcp, packet, packet[4:8])
+
+    def _unprotect(
+        self, decrypt: Callable[[bytes], bytes], packet: bytes, ssrc: bytes
+    ) -> bytes | None:
+        is_new = ssrc not in self._streams
+        if is_new and len(self._streams) >= SRTP_STREAMS_MAX:
+            return None
         try:
-            return bytes(self._inbound.unprotect_rtcp(packet))
+            plain = decrypt(packet)
         except (pylibsrtp.Error, ValueError):
             return None
+        if is_new:
+            self._streams.add(ssrc)
+        return plain
 
-    def protect_rtcp(self, packet: bytes) -> bytes:
-        """Encrypt one compound RTCP packet."""
-        return bytes(self._outbound.protect_rtcp(packet))
+    def protect_rtcp(self, packet: bytes) -> bytes | None:
+        """Encrypt one compound RTCP packet; None when libsrtp refuses it, for its length say."""
+        try:
+            return bytes(self._outbound.protect_rtcp(packet))
+        except (pylibsrtp.Error, ValueError):
+            return None
 
     def protect_in_place(self, buffer: "SharedBuffer", spans: Iterable[tuple[int, int]]) -> bool:
         """Encrypt RTP packets where they lie; each grows by ``overhead_bytes`` in place.
@@ -97,11 +116,16 @@ class SrtpSession:
             spans: Offset and plaintext length of every packet.
 
         Returns:
-            False when libsrtp refused a packet; what was sent before it is valid.
+            False when a packet does not fit into the buffer or libsrtp refused it; the packets
+            before it are protected.
         """
         protect, context = _binding.lib.srtp_protect, self._outbound_context
         base, length = buffer.address, self._length
+        room = len(buffer.memory) - self.overhead_bytes
         for offset, size in spans:
+            # libsrtp writes behind the packet without asking how much memory there is.
+            if offset < 0 or offset + size > room:
+                return False
             length[0] = size
             if protect(context, base + offset, length):
                 return False
@@ -152,7 +176,12 @@ class DtlsServer:
         parameters = RTCDtlsParameters(
             fingerprints=[RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints]
         )
-        await self._transport.start(parameters)
+        try:
+            await self._transport.start(parameters)
+        except Exception as exc:
+            # pyOpenSSL and cryptography have errors of their own, for too many timeouts or for a
+            # certificate that cannot be read.
+            raise NegotiationError("the DTLS handshake failed") from exc
         if self._transport.state != "connected" or self._transport._ssl is None:
             raise NegotiationError("the DTLS handshake failed")
         profile = self._transport._ssl.get_selected_srtp_profile()
@@ -169,7 +198,7 @@ class DtlsServer:
         reading = self._transport._task
         await self._transport.stop()
         if reading is not None:
-            await asyncio.wait([reading])
+            await asyncio.gather(reading, return_exceptions=True)
 
     def _state_changed(self) -> None:
         if self._transport.state in ("closed", "failed"):
