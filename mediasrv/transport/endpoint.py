@@ -12,12 +12,12 @@ from mediasrv.transport.aiortc_seam import SharedBuffer, make_certificate
 from mediasrv.transport.demux import DatagramKind, classify
 from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import Offer
-from mediasrv.transport.peer import PeerHandler, PeerState, PeerTransport
+from mediasrv.transport.peer import PeerHandler, PeerTransport
 from mediasrv.transport.udp_port import UdpPort
 
 logger = logging.getLogger(__name__)
 
-# Consent is checked this often; RFC 7675 does not ask for more precision.
+# Timeouts are checked this often; RFC 7675 does not ask for more precision.
 TICK_S = 1.0
 # Packets of one flush for one viewer: GSO carries 64 KB at most, so more is never sent at once.
 BUFFER_BYTES = 256 * 1024
@@ -32,6 +32,7 @@ class EndpointCounters:
     unknown_session: int = 0
     badly_signed: int = 0
     unknown_path: int = 0
+    taken_path: int = 0
     checks_answered: int = 0
     sessions_timed_out: int = 0
 
@@ -122,6 +123,7 @@ class TransportEndpoint:
             offer.ice_fragment,
             offer.fingerprints,
             handler,
+            opened_at=self._clock(),
             closed=self._forget,
         )
         self._by_fragment[peer.ice.credentials.fragment] = peer
@@ -131,8 +133,7 @@ class TransportEndpoint:
     def _forget(self, peer: PeerTransport) -> None:
         self._by_fragment.pop(peer.ice.credentials.fragment, None)
         for path in peer.ice.proven_paths:
-            if self._by_path.get(path) is peer:
-                del self._by_path[path]
+            self._by_path.pop(path, None)
 
     def _receive(self, datagram: bytes, path: Path) -> None:
         kind = classify(datagram)
@@ -172,13 +173,19 @@ class TransportEndpoint:
             self.counters.unknown_session += 1
         elif not peer.ice.accepts(request):
             self.counters.badly_signed += 1
+        elif self._by_path.get(path, peer) is not peer:
+            # A viewer that forges the host's address must not get the host's packets sent astray.
+            self.counters.taken_path += 1
         else:
-            self.counters.checks_answered += 1
-            outcome = peer.receive_check(request, path, self._clock())
-            if peer.ice.is_proven(path):
-                self._by_path[path] = peer
-            if outcome.forgotten is not None:
-                self._by_path.pop(outcome.forgotten, None)
+            self._receive_check(peer, request, path)
+
+    def _receive_check(self, peer: PeerTransport, request: stun.BindingRequest, path: Path) -> None:
+        self.counters.checks_answered += 1
+        outcome = peer.receive_check(request, path, self._clock())
+        if outcome.proven is not None:
+            self._by_path[path] = peer
+        if outcome.forgotten is not None:
+            self._by_path.pop(outcome.forgotten, None)
 
     async def _tick_forever(self) -> None:
         while True:
@@ -186,12 +193,9 @@ class TransportEndpoint:
             self.expire(self._clock())
 
     def expire(self, now: float) -> None:
-        """Close the peers whose consent has run out."""
+        """Close the peers that nobody completed, or whose consent has run out."""
         for peer in self.peers:
-            if peer.ice.consent_expired(now):
+            reason = peer.overdue(now)
+            if reason is not None:
                 self.counters.sessions_timed_out += 1
-                peer.close("no sign of life from the peer")
-
-    def unconnected(self) -> int:
-        """Count sessions that have not completed their handshake."""
-        return sum(peer.state is not PeerState.CONNECTED for peer in self.peers)
+                peer.close(reason)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiortc.rtcdtlstransport import RTCCertificate
 
-from mediasrv.errors import MediaError, TransportTimeout
+from mediasrv.errors import MediaError
 from mediasrv.transport import stun
 from mediasrv.transport.aiortc_seam import DtlsServer, SharedBuffer, SrtpSession
 from mediasrv.transport.ice import CheckOutcome, IceCredentials, IceLiteAgent, Path
@@ -17,8 +17,8 @@ from mediasrv.transport.udp_port import UdpPort
 
 logger = logging.getLogger(__name__)
 
-# A person looks at a spinner for as long as this; a session that nobody completes is freed.
-CONNECT_TIMEOUT_S = 15.0
+# A session that nobody completes is freed within 15 s: this, and the endpoint's tick of a second.
+CONNECT_TIMEOUT_S = 14.0
 
 
 class PeerState(enum.Enum):
@@ -68,6 +68,7 @@ class PeerTransport:
         remote_fragment: ICE fragment of the peer.
         fingerprints: Certificate fingerprints of the peer, (algorithm, value).
         handler: Who is told what happens.
+        opened_at: Now, in monotonic seconds.
         closed: Called once when the transport has ended, for the owner of the port.
     """
 
@@ -80,6 +81,7 @@ class PeerTransport:
         fingerprints: Sequence[tuple[str, str]],
         handler: PeerHandler,
         *,
+        opened_at: float,
         closed: "Callable[[PeerTransport], None]",
     ) -> None:
         self.ice = IceLiteAgent(IceCredentials.generate(), remote_fragment)
@@ -89,6 +91,7 @@ class PeerTransport:
         self._shared = buffer
         self._fingerprints = fingerprints
         self._handler = handler
+        self._opened_at = opened_at
         self._closed = closed
         self._reachable = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -123,7 +126,12 @@ class PeerTransport:
         self.state = PeerState.CLOSED
         self._srtp = None
         self._closed(self)
-        self._handler.closed(reason)
+        try:
+            self._handler.closed(reason)
+        except Exception:
+            # Peers end in their tasks, in the timer, in a loop over all of them: the fault of one
+            # must not spoil it for the others.
+            logger.exception("the end of a peer's transport was not handled")
 
     async def _run(self) -> None:
         try:
@@ -140,15 +148,19 @@ class PeerTransport:
             await self._dtls.close()
 
     async def _connect(self) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._reachable.wait()
-                self.state = PeerState.CONNECTING
-                self._srtp = await self._dtls.handshake(self._fingerprints)
-        except TimeoutError as exc:
-            raise TransportTimeout("not connected in time") from exc
+        await self._reachable.wait()
+        self.state = PeerState.CONNECTING
+        self._srtp = await self._dtls.handshake(self._fingerprints)
         self.state = PeerState.CONNECTED
         self._handler.connected()
+
+    def overdue(self, now: float) -> str | None:
+        """Say why the peer has to be given up by now; None while there is hope."""
+        if self.state is not PeerState.CONNECTED and now - self._opened_at >= CONNECT_TIMEOUT_S:
+            return "not connected in time"
+        if self.ice.consent_expired(now):
+            return "no sign of life from the peer"
+        return None
 
     def receive_check(self, request: stun.BindingRequest, path: Path, now: float) -> CheckOutcome:
         """Answer a connectivity check that was addressed to this peer and signed for it."""
@@ -211,10 +223,13 @@ class PeerTransport:
         return True
 
     def send_rtcp(self, packet: bytes) -> None:
-        """Protect and send one compound RTCP packet; silently lost when not connected."""
+        """Protect and send one compound RTCP packet; lost when not connected. Never raises."""
         path = self.ice.selected
-        if self._srtp is not None and path is not None:
-            self._port.send(self._srtp.protect_rtcp(packet), path)
+        if self._srtp is None or path is None:
+            return
+        protected = self._srtp.protect_rtcp(packet)
+        if protected is None or not self._port.send(protected, path):
+            self.counters.sends_failed += 1
 
     def _send_dtls(self, datagram: bytes) -> None:
         if self.ice.selected is not None:
