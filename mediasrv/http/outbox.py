@@ -97,8 +97,9 @@ class SocketOutbox:
     def _collect(self) -> None:
         for error in self._protocol.errors():
             _say(error)
+        frames = self._protocol.frames()
         if not self._ended.is_set():
-            self._frames.extend(self._protocol.frames())
+            self._frames.extend(frames)
         if self._protocol.close is not None:
             self.end()
         elif len(self._frames) > self._capacity:

@@ -115,7 +115,7 @@ def test_another_version_is_told_so_whatever_else_it_brings(version):
     assert code_of(validate, fields, SERVER_MESSAGES) is ErrorCode.UNSUPPORTED_VERSION
 
 
-@pytest.mark.parametrize("version", [True, "1", 1.0, None])
+@pytest.mark.parametrize("version", [True, False, "1", 1.0, 2.0, None])
 def test_a_version_that_is_no_integer_is_a_bad_message(version):
     fields = {"type": "join", "version": version, "room": "r", "role": "host"}
     assert code_of(validate, fields, CLIENT_MESSAGES) is ErrorCode.BAD_MESSAGE
