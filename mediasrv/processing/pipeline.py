@@ -8,6 +8,7 @@ from filters.image import YuvImage
 from filters.parameters import Parameters
 from mediasrv.processing.errors import ProcessingError
 
+USUAL_INTERVAL_S = 1 / 30
 WARM_UP_WIDTH_PX, WARM_UP_HEIGHT_PX = 640, 360
 
 
@@ -22,8 +23,8 @@ class Applied(Protocol):
 class Pipeline(Protocol):
     """What the worker needs of :class:`filters.pipeline.Pipeline`."""
 
-    def apply(self, image: YuvImage, parameters: Parameters) -> Applied:
-        """Filter ``image`` in place."""
+    def apply(self, image: YuvImage, parameters: Parameters, *, elapsed_s: float) -> Applied:
+        """Filter ``image`` in place; ``elapsed_s`` is the time since the image before."""
 
 
 class FrontStage(Protocol):
@@ -60,4 +61,4 @@ def warm_up(pipeline: Pipeline, front_stages: Iterable[FrontStage]) -> None:
     for stage in front_stages:
         stage(image)
     full = dict.fromkeys(Parameters().as_dict(), 100)
-    pipeline.apply(image, Parameters(**full))
+    pipeline.apply(image, Parameters(**full), elapsed_s=USUAL_INTERVAL_S)

@@ -128,16 +128,26 @@ class SpareWorkers:
 
     async def _bring_up(self) -> None:
         try:
-            worker = WorkerProcess(self._config)
-            try:
-                await worker.wait_ready()
-            except BaseException:
-                self.retire(worker)
-                raise
+            worker = await self._launch()
         except WorkerStartFailed as exc:
+            self._note_arrival()
             self._note_failure(exc)
         else:
+            self._note_arrival()
             self._hand_out(worker)
+
+    async def _launch(self) -> WorkerProcess:
+        worker = WorkerProcess(self._config)
+        try:
+            await worker.wait_ready()
+        except (WorkerStartFailed, asyncio.CancelledError):
+            self.retire(worker)
+            raise
+        return worker
+
+    def _note_arrival(self) -> None:
+        """Count the current task's worker as no longer on its way, although the task still runs."""
+        self._starting -= {asyncio.current_task()}
 
     def _hand_out(self, worker: WorkerProcess) -> None:
         """Give a ready worker to who waits longest, or keep it as a spare."""

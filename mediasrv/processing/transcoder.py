@@ -22,13 +22,14 @@ from mediasrv.processing.channel import (
 from mediasrv.processing.decoder import VideoDecoder
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
-from mediasrv.processing.pipeline import FrontStage, Pipeline
+from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, Pipeline
 from mediasrv.processing.planes import OwnPicture
 
 # A filter that refuses this many images in a row (a third of a second) will not recover by
 # itself: the worker gives up and a fresh one takes over.
 MAX_FAILURES_IN_A_ROW = 10
 LANDMARKS = "landmarks"
+SHORTEST_ELAPSED_S, LONGEST_ELAPSED_S = 0.001, 1.0
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Transcoder:
         self._encoder = VideoEncoder(configure.codec)
         self._picture: OwnPicture | None = None
         self._newest: _Decoded | None = None
+        self._last_ticks: int | None = None
         self._wants_keyframe = False
         self._failures_in_a_row = 0
         self.counters = Counters()
@@ -139,7 +141,10 @@ class Transcoder:
         picture = self._own_copy(newest.frame)
         for stage in self._front_stages:
             stage(picture.image)
-        durations_us = self._pipeline.apply(picture.image, self._parameters).durations_us
+        applied = self._pipeline.apply(
+            picture.image, self._parameters, elapsed_s=self._elapsed_s(newest.timestamp_ticks)
+        )
+        durations_us = applied.durations_us
         landmarks_us = durations_us.get(LANDMARKS, 0)
         filter_us = max(0, _microseconds_since(copied_ns) - landmarks_us)
         encoded_ns = time.perf_counter_ns()
@@ -163,6 +168,13 @@ class Transcoder:
             encode_us=_microseconds_since(encoded_ns),
             payload=image.payload,
         )
+
+    def _elapsed_s(self, timestamp_ticks: int) -> float:
+        """Time since the image before, kept within what a filter can make sense of."""
+        last, self._last_ticks = self._last_ticks, timestamp_ticks
+        if last is None:
+            return USUAL_INTERVAL_S
+        return min(max((timestamp_ticks - last) / 90_000, SHORTEST_ELAPSED_S), LONGEST_ELAPSED_S)
 
     def _own_copy(self, decoded: av.VideoFrame) -> OwnPicture:
         picture = self._picture

@@ -21,7 +21,7 @@ def feed(decoder, frame):
 
 @pytest.mark.parametrize("size", [(320, 240), (160, 90), (90, 160), (64, 64)])
 def test_every_frame_gives_its_image_at_once_with_its_timestamp(codec, size):
-    frames = encode(codec, draw_images(*size, 6), first_ticks=12345)
+    frames = encode(codec, draw_images(size[0], size[1], 6), first_ticks=12345)
     decoder = VideoDecoder(codec)
     for frame, expected in zip(frames, decode(codec, frames), strict=True):
         image = feed(decoder, frame)
@@ -150,6 +150,8 @@ def test_mutated_frames_raise_only_our_error(codec):
     "noise", [b"\x00", b"\xff" * 100, b"\x00\x00\x01", b"\x00\x00\x00\x01\x65"]
 )
 def test_noise_gives_no_image(codec, noise):
-    with pytest.raises(UndecodableFrame):
-        if VideoDecoder(codec).decode(noise, 0, keyframe=True) is None:
-            raise UndecodableFrame("no image either way")
+    try:
+        image = VideoDecoder(codec).decode(noise, 0, keyframe=True)
+    except UndecodableFrame:
+        return
+    assert image is None

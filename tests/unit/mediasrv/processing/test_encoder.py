@@ -37,7 +37,7 @@ def kinds(frame):
 
 @pytest.mark.parametrize("size", [(320, 240), (160, 90), (90, 160), (1280, 720)])
 def test_every_image_comes_out_at_once_and_looks_like_itself(codec, size):
-    images = draw_images(*size, 5)
+    images = draw_images(size[0], size[1], 5)
     frames = run(VideoEncoder(codec), codec, images)
     assert [frame.keyframe for frame in frames] == [True, False, False, False, False]
     for image, seen in zip(images, decode(codec, frames), strict=True):
@@ -63,7 +63,7 @@ def test_keyframes_come_only_on_demand_even_when_the_scene_changes(codec):
 
 def test_the_size_may_change_at_any_time_and_gives_a_keyframe(codec):
     encoder = VideoEncoder(codec)
-    frames = []
+    frames: list[EncodedFrame] = []
     for size in ((320, 240), (160, 96), (240, 320)):
         part = run(encoder, codec, draw_images(*size, 3), first_ticks=len(frames) * 3000)
         assert [frame.keyframe for frame in part] == [True, False, False]

@@ -10,7 +10,8 @@ from tests.encoded_clips import decode, draw_images, encode, from_image
 
 @pytest.mark.parametrize("size", [(64, 64), (333, 251), (17, 19), (1280, 720), (90, 160)])
 def test_views_have_the_size_of_the_picture_whatever_the_line_size(size):
-    frame = av.VideoFrame(*size, "yuv420p")
+    width_px, height_px = size
+    frame = av.VideoFrame(width_px, height_px, "yuv420p")
     image = view_planes(frame)
     assert (image.width_px, image.height_px) == size
     assert image.is_writable
@@ -33,6 +34,7 @@ def test_a_padded_plane_of_a_decoder_is_viewed_without_its_padding():
     drawn = draw_images(333, 251, 1)
     (frame,) = encode(Codec.VP8, drawn)
     decoded = VideoDecoder(Codec.VP8).decode(frame.payload, 0, keyframe=True)
+    assert decoded is not None
     assert decoded.planes[0].line_size > 333
     assert np.abs(view_planes(decoded).y.astype(int) - drawn[0].y).mean() < 3
 
@@ -46,6 +48,7 @@ def test_filtering_our_copy_leaves_the_decoders_references_alone(codec):
     own = OwnPicture(320, 240)
     for frame, untouched in zip(frames, expected, strict=True):
         decoded = decoder.decode(frame.payload, frame.timestamp_ticks, keyframe=frame.keyframe)
+        assert decoded is not None
         own.take(decoded)
         np.testing.assert_array_equal(own.image.y, untouched.y)
         own.image.y[:] = 0
@@ -59,7 +62,9 @@ def test_filtering_the_decoders_own_frame_would_spoil_the_next_ones():
     expected = list(decode(Codec.H264, frames))
     decoder = VideoDecoder(Codec.H264)
     for frame in frames:
-        image = view_planes(decoder.decode(frame.payload, 0, keyframe=frame.keyframe))
+        decoded = decoder.decode(frame.payload, 0, keyframe=frame.keyframe)
+        assert decoded is not None
+        image = view_planes(decoded)
         last = image.y.copy()
         image.y[:] = 0
     assert not np.array_equal(last, expected[-1].y)

@@ -21,9 +21,11 @@ class Recorder:
 
     def __init__(self):
         self.seen = []
+        self.elapsed_s = []
         self.failure = None
 
-    def apply(self, image, parameters):
+    def apply(self, image, parameters, *, elapsed_s=0.0):
+        self.elapsed_s.append(elapsed_s)
         self.seen.append((image.copy(), parameters))
         if self.failure is not None:
             raise self.failure
@@ -87,7 +89,7 @@ def test_newest_wins_but_everything_is_decoded(codec, pipeline):
 
 def test_filtering_does_not_reach_the_decoders_references(codec):
     class Blackout:
-        def apply(self, image, parameters):
+        def apply(self, image, parameters, *, elapsed_s):
             image.y[:] = 16
             return SimpleNamespace(durations_us={})
 
@@ -233,6 +235,20 @@ def test_the_size_may_change_in_mid_stream(codec, pipeline):
     ]
     assert seen == [(out.width_px, out.height_px) for out in outputs]
     assert transcoder.counters.encoders_opened == 4
+
+
+@pytest.mark.parametrize(
+    ("ticks", "elapsed_s"),
+    [(3000, 1 / 30), (6000, 1 / 15), (0, 0.001), (-3000, 0.001), (10**9, 1.0)],
+)
+def test_the_pipeline_hears_how_much_time_has_passed(pipeline, ticks, elapsed_s):
+    transcoder = open_transcoder(Codec.VP8, pipeline)
+    first, second = encode(Codec.VP8, draw_images(*SIZE, 2), first_ticks=90_000)
+    take(transcoder, first)
+    transcoder.encode_newest()
+    transcoder.decode(InputFrame(90_000 + ticks, False, second.payload))
+    transcoder.encode_newest()
+    assert pipeline.elapsed_s == pytest.approx([1 / 30, elapsed_s])
 
 
 def test_durations_are_told_by_part(codec, pipeline):

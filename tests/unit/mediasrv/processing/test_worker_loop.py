@@ -37,7 +37,7 @@ class Gate:
         self.permits = threading.Semaphore(0)
         self.started = threading.Event()
 
-    def apply(self, image, parameters):
+    def apply(self, image, parameters, *, elapsed_s):
         self.started.set()
         assert self.permits.acquire(timeout=TIMEOUT_S)
         return SimpleNamespace(durations_us={})
@@ -59,7 +59,7 @@ class Server:
     def _run(self):
         try:
             self.outcome = self.loop.run()
-        except Exception as exc:
+        except (ChannelError, AssertionError) as exc:
             self.outcome = exc
         finally:
             self._theirs.close()
