@@ -84,6 +84,7 @@ class Node:
         self._media: dict[str, RoomMedia] = {}
         self._connections: dict[PeerId, Connection] = {}
         self._hosts: dict[str, PeerId] = {}
+        self._faulty_rooms: set[str] = set()
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> "Node":
@@ -172,7 +173,13 @@ class Node:
         self._connections.pop(peer, None)
         connection.peer = None
 
+    def _require_host(self, connection: Connection, peer: PeerId) -> None:
+        # The protocol refuses a viewer's host commands already; rights must not depend on it.
+        if self._hosts.get(connection.room) != peer:
+            raise Refused(ErrorCode.NOT_ALLOWED, "only the host can do this")
+
     def _set_filter(self, connection: Connection, peer: PeerId, message: SetFilter) -> None:
+        self._require_host(connection, peer)
         media = self._media_of(connection)
         parameters = None
         if message.params is not None:
@@ -185,6 +192,8 @@ class Node:
         self._apply(self.directory.filter_changed(peer, view, reply_to=message.id))
 
     def _negotiate(self, connection: Connection, peer: PeerId, message: ClientMessage) -> None:
+        if isinstance(message, Publish | Unpublish):
+            self._require_host(connection, peer)
         media, outbox = self._media_of(connection), connection.outbox
         try:
             if isinstance(message, Publish):
@@ -260,6 +269,7 @@ class Node:
             media.filter.reset(self._initial_filter)
 
     def _room_closed(self, room: str) -> None:
+        self._faulty_rooms.discard(room)
         media = self._media.pop(room, None)
         if media is not None:
             media.close("the room is closed")
@@ -279,8 +289,14 @@ class Node:
         deadline = self.directory.deadline()
         if deadline is not None and deadline <= now:
             self._apply(self.directory.expire(now))
-        for media in list(self._media.values()):
-            media.tick(now)
+        for room, media in list(self._media.items()):
+            try:
+                media.tick(now)
+            except Exception:
+                # The other rooms go on; one word is enough, it would be fifty a second.
+                if room not in self._faulty_rooms:
+                    self._faulty_rooms.add(room)
+                    logger.exception("the timer of a room failed")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(self._guarded(work))

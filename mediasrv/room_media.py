@@ -115,11 +115,6 @@ class RoomMedia:
     def _request_filter_keyframe(self) -> None:
         self.filter.request_keyframe()
 
-    @property
-    def is_publishing(self) -> bool:
-        """Whether a transport of the host is connected."""
-        return self._host is not None
-
     def publish(self, sdp: str) -> str:
         """Answer the host's offer. An earlier connection serves until the new one is up.
 
@@ -210,6 +205,9 @@ class RoomMedia:
         if peer is not self._host:
             return
         self.broadcast.receive_rtp(packet, now)
+        self._schedule_flush(now)
+
+    def _schedule_flush(self, now: float) -> None:
         flush_at = self.broadcast.flush_at
         if flush_at is not None and self._flush_timer is None:
             loop = asyncio.get_running_loop()
@@ -219,10 +217,7 @@ class RoomMedia:
         self._flush_timer = None
         now = self._clock()
         self.broadcast.flush(now)
-        flush_at = self.broadcast.flush_at
-        if flush_at is not None:
-            loop = asyncio.get_running_loop()
-            self._flush_timer = loop.call_later(max(0.0, flush_at - now), self._flush)
+        self._schedule_flush(now)
 
     def host_rtcp(self, peer: _HostPeer, packet: bytes, now: float) -> None:
         """Pass feedback of the host to the relay."""
