@@ -25,8 +25,8 @@ class Candidate:
 def usable_local_addresses() -> list[str]:
     """List the addresses of this machine's interfaces that a peer can reach, best first.
 
-    Link-local, multicast and unspecified ones are left out. Loopback stays (a browser on this
-    machine uses it) and comes last; Firefox ignores it, which is why it is never alone.
+    Link-local, multicast and unspecified ones are left out. Loopback stays, because a browser on
+    this machine may have nothing else, and comes last, because Firefox ignores it.
     """
     found: list[str] = []
     for adapter in ifaddr.get_adapters():
