@@ -28,6 +28,13 @@ def test_a_name_can_be_moved_and_removed():
     assert agenda.take_due(100.0) == []
 
 
+def test_saying_the_same_again_keeps_nothing():
+    agenda = Agenda()
+    for _ in range(1000):
+        agenda.set("a", 2.0)
+    assert len(agenda._heap) == 1
+
+
 changes = st.tuples(
     st.sampled_from("abcde"), st.none() | st.integers(min_value=0, max_value=20).map(float)
 )
