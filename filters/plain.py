@@ -7,7 +7,7 @@ constants of each filter are shared with the fast version; the arithmetic is not
 import numpy as np
 import numpy.typing as npt
 
-from filters.image import NEUTRAL_CHROMA, Plane, YuvImage
+from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
 from filters.region import FaceRegion, load_padded
 from filters.stages import brighten, smooth
 
@@ -26,11 +26,15 @@ def smooth_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
     variance = _box(_cell_means(luma**2, face.step), half_window) - mean**2
     variance = np.maximum(variance, 0)
     skin = face.skin.astype(np.float64)
-    edge = smooth.edge_variance(variance.astype(np.float32), face.skin)
-    on_skin = max((mean * skin).sum() / max(skin.sum(), 1e-3), 1.0)
+    on_skin = max((mean * skin).sum() / max(skin.sum(), 1e-3), BLACK_Y + 1.0)
+    contrast = ((on_skin - BLACK_Y) / (smooth.MID_Y - BLACK_Y)) ** 2
+    lowest, highest = np.array(smooth.EDGE_VARIANCE) * contrast
+    clear = np.sort(variance[face.skin > smooth.CLEARLY_SKIN])
+    median = clear[clear.size // 2] if clear.size else 0.0
     light = mean / (smooth.SHADE_BELOW * on_skin)
-    edge_here = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1)
-    texture = edge_here / (variance + edge_here)
+    edge = np.clip(smooth.EDGE_PER_TEXTURE * median, lowest, highest)
+    edge = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1) + smooth.NOISE_VARIANCE
+    texture = edge / (variance + edge)
     slope, offset = _box(texture, half_window), _box(mean * texture, half_window)
 
     share = skin * smooth.amount(strength) * face.weight

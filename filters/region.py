@@ -34,7 +34,7 @@ class FaceRegion(FacialData):
     Attributes:
         points: The landmarks in pixels, shape (478, 3), float32.
         weight: 0 to 1, how much of a filter's strength applies (faces fade in and out).
-        size_px: Width of the face as seen from the front.
+        size_px: Width of the face as seen from the front; steady, all lengths follow it.
         step: Pixels per grid cell and side, a power of two.
         left: First column of the rectangle.
         top: First row.
@@ -61,11 +61,11 @@ class FaceRegion(FacialData):
     skin: Grid
     glow: Grid
 
-    def __init__(self, points: Points, weight: float = 1.0) -> None:
+    def __init__(self, points: Points, weight: float, size_px: float) -> None:
         self.points = points
         self.weight = weight
-        self.size_px = size_px(points)
-        self.step = grid_step(self.size_px)
+        self.size_px = size_px
+        self.step = grid_step(size_px)
         self.left = self.top = self.width_px = self.height_px = 0
 
     @property
@@ -116,7 +116,7 @@ def bounded_points(landmarks: FaceLandmarks, image: YuvImage) -> Points:
     return np.maximum(np.minimum(points, np.float32(limit_px)), np.float32(-limit_px))
 
 
-def size_px(points: Points) -> float:
+def measure_size_px(points: Points) -> float:
     """Width of a face as seen from the front, in pixels."""
     return max(
         _distance_px(points[mesh.RIGHT_SIDE], points[mesh.LEFT_SIDE]),

@@ -7,7 +7,7 @@ import numpy as np
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import FaceLandmarks
 from filters.one_euro import OneEuroFilter
-from filters.region import size_px
+from filters.region import measure_size_px
 
 # A face that is lost fades out over its last place, for detectors miss single pictures and an
 # effect that blinks is worse than one that lingers for a third of a second.
@@ -17,17 +17,29 @@ FADE_IN_IMAGES = 5
 REACH = 0.8
 # Two detections this near to each other are one face found twice.
 SAME = 0.4
+# Masks are drawn in whole cells, so every change of size shows a little. A size holds until the
+# face is this much larger or smaller, and does not tremble with the landmarks.
+KEEP_SIZE = 1.12
 SHORTEST_S, LONGEST_S = 1 / 240, 1.0
 
 
 class TrackedFace(FacialData):
-    """A face as filters should see it: steadied landmarks, and how much of it counts."""
+    """A face as filters should see it.
 
-    __slots__ = ("landmarks", "weight")
+    Attributes:
+        landmarks: Steadied over time.
+        weight: 0 to 1, how much of it counts.
+        size_px: How large it is, steadily: follows growing and shrinking in few large steps.
+    """
 
-    def __init__(self, landmarks: FaceLandmarks, weight: float = 1.0) -> None:
+    __slots__ = ("landmarks", "size_px", "weight")
+
+    def __init__(
+        self, landmarks: FaceLandmarks, weight: float = 1.0, size_px: float | None = None
+    ) -> None:
         self.landmarks = landmarks
         self.weight = weight
+        self.size_px = measure_size_px(landmarks.points()) if size_px is None else size_px
 
 
 class _Track(FacialData):
@@ -36,11 +48,14 @@ class _Track(FacialData):
     def __init__(self, points: FacialArray, weight: float) -> None:
         self.filter = OneEuroFilter(points)
         self.weight = weight
+        self.size_px = 0.0
         self.locate()
 
     def locate(self) -> None:
         self.centre = _centre(self.filter.value)
-        self.size_px = max(size_px(self.filter.value), 1.0)
+        size_px = max(measure_size_px(self.filter.value), 1.0)
+        if not self.size_px / KEEP_SIZE < size_px < self.size_px * KEEP_SIZE:
+            self.size_px = size_px
 
     def is_at(self, centre: FacialArray, reach: float) -> bool:
         return float(np.linalg.norm(centre - self.centre)) < reach * self.size_px
@@ -96,7 +111,7 @@ class FaceTracker:
         self._tracks = seen + _faded(lost)
         self._is_fresh = self._is_fresh and not found
         return [
-            TrackedFace(FaceLandmarks(np.asarray(track.filter.value)), track.weight)
+            TrackedFace(FaceLandmarks(np.asarray(track.filter.value)), track.weight, track.size_px)
             for track in self._tracks
         ]
 

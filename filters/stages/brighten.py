@@ -18,7 +18,7 @@ WHITE_Y = 235
 LIFT = 18.0
 # Where the curve reaches its plateau, in parts of the range. Steeper than 1 / (1.5 * part) would
 # reverse the order of tones.
-SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.25
+SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.2
 # Part of the relative gain in luma that chroma follows, and the most it may gain.
 CHROMA_FOLLOWS = 0.6
 CHROMA_GAIN_LIMIT = 0.25

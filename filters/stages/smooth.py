@@ -8,7 +8,7 @@ edge follows the face itself, so that every skin and every camera is smoothed al
 import cv2
 import numpy as np
 
-from filters.image import YuvImage
+from filters.image import BLACK_Y, YuvImage
 from filters.region import FaceRegion, Grid, load_padded, scale_up
 from filters.scratch import Scratch
 from filters.stages.base import FaceStage
@@ -17,9 +17,13 @@ from filters.stages.base import FaceStage
 # a nose.
 RADIUS = 0.05
 # What counts as edge: local variance beyond this many times the face's median, within bounds
-# (in squared code values) for faces without texture and for faces that are all edges.
+# for faces without texture and for faces that are all edges. The bounds are squared code values
+# at a skin of mid luma; contrasts of the same skin in other light or tone grow with its luma, so
+# the bounds grow with its square. A camera's noise does not: it comes on top.
 EDGE_PER_TEXTURE = 16.0
-EDGE_VARIANCE = (60.0, 350.0)
+EDGE_VARIANCE = (40.0, 320.0)
+MID_Y = 128
+NOISE_VARIANCE = 10.0
 # At full strength this part of the detail goes, and of the finest grain this part stays.
 DETAIL_REMOVED = 0.94
 GRAIN_KEPT = 0.3
@@ -31,7 +35,6 @@ DARKEST_SHARE = 0.1
 # Bends the slider so that its middle already shows: 1 - (1 - s) ** 1.5.
 SLIDER_EXPONENT = 1.5
 CLEARLY_SKIN = 0.9
-FEWEST_CELLS = 8
 
 
 class Smooth(FaceStage):
@@ -84,7 +87,7 @@ class Smooth(FaceStage):
             cv2.blur(cells, (width, width), dst=windows)
         np.subtract(variance, mean * mean, out=variance)
         np.maximum(variance, 0, out=variance)
-        edge = edge_variance(variance, face.skin) * light_share(mean, face.skin)
+        edge = edge_variances(mean, variance, face.skin)
         # 1 - a of the guided filter: how much of the detail is texture.
         texture = np.divide(edge, np.add(variance, edge, out=variance), out=variance)
         np.multiply(mean, texture, out=mean)
@@ -101,20 +104,26 @@ def amount(strength: float) -> float:
     return float(DETAIL_REMOVED * (1 - (1 - strength) ** SLIDER_EXPONENT))
 
 
-def light_share(mean: Grid, skin: Grid) -> Grid:
-    """How much of the threshold holds in each cell's light: from DARKEST_SHARE to 1."""
-    total = max(float(skin.sum()), 1e-3)
-    on_skin = max(float(np.vdot(mean, skin)) / total, 1.0)
-    share = mean * np.float32(1 / (SHADE_BELOW * on_skin))
-    return np.clip(np.multiply(share, share, out=share), DARKEST_SHARE, 1.0, out=share)
+def edge_variances(mean: Grid, variance: Grid, skin: Grid) -> Grid:
+    """The variance at which half the detail is kept, for each cell in its own light.
+
+    Args:
+        mean: Mean luma around each cell.
+        variance: Variance of luma around each cell.
+        skin: The mask, same shape.
+    """
+    on_skin = max(float(np.vdot(mean, skin)) / max(float(skin.sum()), 1e-3), BLACK_Y + 1.0)
+    contrast = ((on_skin - BLACK_Y) / (MID_Y - BLACK_Y)) ** 2
+    lowest, highest = (bound * contrast for bound in EDGE_VARIANCE)
+    edge = min(max(EDGE_PER_TEXTURE * _median(variance[skin > CLEARLY_SKIN]), lowest), highest)
+    light = mean * np.float32(1 / (SHADE_BELOW * on_skin))
+    share = np.clip(np.multiply(light, light, out=light), DARKEST_SHARE, 1.0, out=light)
+    np.multiply(share, np.float32(edge), out=share)
+    return np.add(share, np.float32(NOISE_VARIANCE), out=share)
 
 
-def edge_variance(variance: Grid, skin: Grid) -> float:
-    """The variance at which half the detail is kept: from the median over clear skin."""
-    lowest, highest = EDGE_VARIANCE
-    clear = variance[skin > CLEARLY_SKIN]
-    if clear.size < FEWEST_CELLS:
-        return lowest
-    middle = clear.size // 2
-    median = float(np.partition(clear, middle)[middle])
-    return min(max(EDGE_PER_TEXTURE * median, lowest), highest)
+def _median(values: Grid) -> float:
+    if values.size == 0:
+        return 0.0
+    middle = values.size // 2
+    return float(np.partition(values, middle)[middle])
