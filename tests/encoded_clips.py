@@ -44,12 +44,13 @@ def draw_images(width_px: int, height_px: int, count: int) -> list[YuvImage]:
     return images
 
 
-def read_clip(path: Path, count: int) -> list[YuvImage]:
-    """The first images of a clip."""
+def read_clip(path: Path, count: int, size: tuple[int, int] | None = None) -> list[YuvImage]:
+    """The first images of a clip, scaled to (width, height) if one is given."""
     images = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            images.append(to_image(frame.reformat(format="yuv420p")))
+            width_px, height_px = size or (frame.width, frame.height)
+            images.append(to_image(frame.reformat(width_px, height_px, "yuv420p")))
             if len(images) == count:
                 break
     return images
