@@ -1,0 +1,82 @@
+"""Filters one still picture at full resolution."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from filters.landmarks import FaceDetector
+from filters.parameters import Parameters
+from filters.pipeline import Pipeline
+from mediasrv.errors import MediaError
+from mediasrv.offline.frames import Rgb, quarter_turns, to_rgb, to_yuv
+
+# The detector follows a face from picture to picture, and its first look is its worst.
+LOOKS = 3
+PICTURE_CODECS = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg", ".webp": "libwebp"}
+# Near the best the codecs can do: JPEG's quantiser 2 of 31, WebP's quality 95 of 100.
+CODEC_OPTIONS = {"mjpeg": {"qmin": "1", "qmax": "2"}, "libwebp": {"quality": "95"}}
+LAYOUTS = {"mjpeg": "yuvj444p", "libwebp": "bgra"}
+
+
+def filter_picture(
+    container: InputContainer,
+    path: Path,
+    detector: FaceDetector,
+    parameters: Parameters,
+    *,
+    compare: bool,
+) -> None:
+    """Filter the first picture of ``container`` into ``path``, whose suffix is one of ours.
+
+    Raises:
+        MediaError: There is no picture in the container.
+    """
+    frame = next(container.decode(video=0), None)
+    if frame is None:
+        raise MediaError("the source holds no picture that can be decoded")
+    codec = PICTURE_CODECS[path.suffix.lower()]
+    keeps_alpha = codec != "mjpeg" and _has_alpha(frame)
+    stored = frame.to_ndarray(format="rgba" if keeps_alpha else "rgb24")
+    pixels: Rgb = np.ascontiguousarray(np.rot90(stored, quarter_turns(frame)), np.uint8)
+    changed = pixels.copy()
+    changed[..., :3] = filter_rgb(np.ascontiguousarray(pixels[..., :3]), detector, parameters)
+    _write(np.hstack([pixels, changed]) if compare else changed, codec, path)
+
+
+def filter_rgb(pixels: Rgb, detector: FaceDetector, parameters: Parameters) -> Rgb:
+    """Filter an RGB picture, shape (H, W, 3), into a new one.
+
+    Only the change passes through YUV and its halved chroma: where a filter changes nothing, the
+    result is exact.
+    """
+    image = to_yuv(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
+    before = to_rgb(image).astype(np.int16)
+    if not parameters.are_all_off:
+        for _ in range(LOOKS - 1):
+            detector.detect(image)
+    Pipeline(detector).apply(image, parameters)
+    change = to_rgb(image) - before
+    return np.clip(pixels + change, 0, 255).astype(np.uint8)
+
+
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    name = frame.format.name
+    return name in ("pal8", "ya8", "ya16be", "ya16le") or "rgba" in name or name in ("argb", "bgra")
+
+
+def _write(pixels: Rgb, codec: str, path: Path) -> None:
+    stored = "rgba" if pixels.shape[2] == 4 else "rgb24"
+    layout = LAYOUTS.get(codec, stored)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=stored)
+    frame = frame.reformat(format=layout)
+    frame.pts = 0
+    encoder: Any = av.VideoCodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, layout
+    encoder.time_base = Fraction(1, 25)
+    encoder.options = CODEC_OPTIONS.get(codec, {})
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    path.write_bytes(b"".join(bytes(packet) for packet in packets))
