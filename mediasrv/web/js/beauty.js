@@ -27,8 +27,8 @@ export class BeautyPanel {
   #params;
   #told = { state: "off", enabled: false, params: {}, reason: null };
 
-  /** The filter as the server last told it, with what the host asked for since. */
-  filter = this.#told;
+  /** What the server last told, with what the host asked for since. */
+  #filter = this.#told;
 
   constructor(signaling) {
     this.#signaling = signaling;
@@ -55,6 +55,11 @@ export class BeautyPanel {
     }
   }
 
+  /** The filter as the server last told it. */
+  get told() {
+    return this.#told;
+  }
+
   setLive(live) {
     this.#live = live;
     this.#show();
@@ -66,7 +71,7 @@ export class BeautyPanel {
     this.#sliders = new Map(Object.entries(schema.properties).map(([name, property]) =>
       [name, new Slider(name, property, () => this.#moved())]));
     element("beauty-sliders").replaceChildren(...[...this.#sliders.values()].map(({ row }) => row));
-    this.#setValues({ ...this.filter.params, ...(this.#touched ? kept : {}) });
+    this.#setValues({ ...this.#filter.params, ...(this.#touched ? kept : {}) });
     this.#show();
   }
 
@@ -89,7 +94,7 @@ export class BeautyPanel {
 
   #toggled() {
     this.#touched = true;
-    this.filter = { ...this.filter, enabled: this.#toggle.checked };
+    this.#filter = { ...this.#filter, enabled: this.#toggle.checked };
     // The sliders as they stand go along: the server may not have heard of them yet.
     this.#send({ enabled: this.#toggle.checked, params: this.#values() });
     this.#show();
@@ -114,7 +119,7 @@ export class BeautyPanel {
 
   #refused(error) {
     if (error.code === "filter_unavailable") {
-      this.filter = { ...this.#told, state: "unavailable", reason: error.message };
+      this.#filter = { ...this.#told, state: "unavailable", reason: error.message };
       this.#show();
       return;
     }
@@ -123,10 +128,10 @@ export class BeautyPanel {
   }
 
   #joined(filter) {
-    const wishes = { enabled: this.filter.enabled, params: this.#values() };
-    this.#told = this.filter = filter;
+    const wishes = { enabled: this.#filter.enabled, params: this.#values() };
+    this.#told = this.#filter = filter;
     if (this.#touched) {
-      this.filter = { ...filter, enabled: wishes.enabled };
+      this.#filter = { ...filter, enabled: wishes.enabled };
       this.#send(wishes);
     } else {
       this.#setValues(filter.params);
@@ -135,19 +140,19 @@ export class BeautyPanel {
   }
 
   #changed(filter) {
-    this.#told = this.filter = filter;
+    this.#told = this.#filter = filter;
     if (performance.now() - this.#movedAtMs > ECHO_MS) this.#setValues(filter.params);
     this.#show();
   }
 
   #show() {
-    const { state, words } = filterWords(this.filter, this.#live);
+    const { state, words } = filterWords(this.#filter, this.#live);
     const status = element("beauty-state");
     status.dataset.state = state;
     setText(status, words);
-    this.#toggle.checked = this.filter.enabled;
+    this.#toggle.checked = this.#filter.enabled;
     const allZero = Object.values(this.#values()).every((value) => value === 0);
-    show(element("beauty-hint"), this.filter.enabled && allZero);
-    element("beauty").dataset.enabled = String(this.filter.enabled);
+    show(element("beauty-hint"), this.#filter.enabled && allZero);
+    element("beauty").dataset.enabled = String(this.#filter.enabled);
   }
 }

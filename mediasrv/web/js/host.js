@@ -150,7 +150,7 @@ exposeDiagnostics({
   offerAtMs: () => broadcast.publisher?.offerAtMs ?? null,
   connectedAtMs: () => broadcast.publisher?.connectedAtMs ?? null,
   publications: () => broadcast.publications,
-  filter: () => beauty.filter,
+  filter: () => beauty.told,
 });
 refresh();
 refreshDevices();

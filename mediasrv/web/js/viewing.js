@@ -95,8 +95,15 @@ export class Viewing extends EventTarget {
     this.#update({ room: ended ? "ended" : state, hostMedia: "connected" });
     if (!publishing) this.#unsubscribe();
     else if (!flowing) this.#subscribe();
-    // The server may be another one by now, which knows nothing of this connection.
-    else this.#provenFromMs = performance.now();
+    else this.#demandProof(this.subscriber);
+  }
+
+  /** The server may be another one by now, which knows nothing of this connection. */
+  async #demandProof(subscriber) {
+    const soFar = progressOf(subscriber, await subscriber.progress());
+    if (subscriber !== this.subscriber) return;
+    this.#lastProgress = soFar;
+    this.#provenFromMs = performance.now();
   }
 
   #roomChanged(room) {
@@ -179,10 +186,9 @@ export class Viewing extends EventTarget {
   async #look() {
     const { subscriber } = this;
     if (!subscriber) return;
-    const { frames, packets } = await subscriber.progress();
+    const progress = progressOf(subscriber, await subscriber.progress());
     if (subscriber !== this.subscriber) return;
     const nowMs = performance.now();
-    const progress = subscriber.hasVideo ? frames : packets;
     if (progress > this.#lastProgress) {
       this.#lastProgress = progress;
       this.#movedAtMs = nowMs;
@@ -214,4 +220,9 @@ export class Viewing extends EventTarget {
     this.detail = detail;
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** What has to grow while this subscription is alive. */
+function progressOf(subscriber, { frames, packets }) {
+  return subscriber.hasVideo ? frames : packets;
 }

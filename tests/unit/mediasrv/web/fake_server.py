@@ -74,7 +74,7 @@ class FakeServer:
     )
     state: str = "waiting"
     token: str = "token-1"
-    answers: bool = True
+    publishing: bool | None = None
     url: str = ""
 
     def __post_init__(self) -> None:
@@ -105,6 +105,10 @@ class FakeServer:
         """Close the websockets of a role as a dying network does: without a word."""
         self.do(self._drop(role))
 
+    def mute_media(self) -> None:
+        """Stop sending pictures and sound while the connections stay up."""
+        self.do(self._mute_media())
+
     def forget_media(self) -> None:
         """Close every media connection."""
         self.do(self._close_media())
@@ -121,12 +125,22 @@ class FakeServer:
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await peer.socket.send_json(message)
 
+    async def _mute_media(self) -> None:
+        for pc in self._viewer_pcs:
+            for sender in pc.getSenders():
+                await sender.stop()
+
     async def _close_media(self) -> None:
         for sink in self._sinks:
             await sink.stop()
         pcs = [pc for pc in (self._host_pc, *self._viewer_pcs) if pc]
         self._sinks, self._viewer_pcs, self._host_pc, self._tracks = [], [], None, {}
         await asyncio.gather(*(pc.close() for pc in pcs))
+
+    def _is_publishing(self) -> bool:
+        if self.publishing is not None:
+            return self.publishing
+        return self._host_pc is not None or self.state == "live"
 
     async def _count_viewers(self) -> None:
         viewers = sum(peer.role == "viewer" for peer in self._peers)
@@ -146,7 +160,7 @@ class FakeServer:
                     peer = Peer(socket, message["role"])
                     self._peers.append(peer)
                     await self._join(peer, message)
-                elif peer and self.answers:
+                elif peer:
                     await self._handle(peer, message)
         except (WebSocketDisconnect, RuntimeError):
             pass
@@ -165,7 +179,7 @@ class FakeServer:
             "resume": self.token if peer.role == "host" else None,
             "grace_s": 10,
             "state": self.state,
-            "publishing": self._host_pc is not None,
+            "publishing": self._is_publishing(),
             "viewers": sum(one.role == "viewer" for one in self._peers),
             "filter": self.filter,
         }
