@@ -484,3 +484,30 @@ async def test_a_node_that_fails_at_the_goodbye_is_logged_and_survives(server, c
     async with server.connect() as client:
         await server.join(client)
     assert "a connection failed" in caplog.text
+
+
+class ScriptedSocket:
+    """An ASGI server's end of a websocket that closes underneath the application."""
+
+    def __init__(self, failure: Exception) -> None:
+        self.failure = failure
+        self.events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        for event in ({"type": "websocket.connect"}, {"type": "websocket.receive", "text": JOIN}):
+            self.events.put_nowait(event)
+
+    async def send(self, event) -> None:
+        if event["type"] != "websocket.accept":
+            raise self.failure
+
+    def websocket(self) -> WebSocket:
+        scope = {"type": "websocket", "path": "/ws", "headers": []}
+        return WebSocket(scope, self.events.get, self.send)
+
+
+@pytest.mark.parametrize("failure", [OSError("gone"), RuntimeError("after websocket.close")])
+async def test_a_socket_that_closes_while_we_write_is_a_client_that_went(failure, caplog):
+    node = FakeNode()
+    async with asyncio.timeout(5):
+        await adaptor.serve_websocket(ScriptedSocket(failure).websocket(), node, clock=FakeClock())
+    assert node.peers[0].disconnected.is_set()
+    assert not [record for record in caplog.records if record.exc_info]
