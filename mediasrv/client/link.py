@@ -1,6 +1,7 @@
 """One websocket to the server, speaking the signalling protocol: requests, answers, events."""
 
 import asyncio
+import os
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -49,9 +50,8 @@ class Link:
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=2**20,
             )
-        except (OSError, TimeoutError) as exc:
-            reason = getattr(exc, "strerror", None) or str(exc) or "no answer in time"
-            raise ServerUnreachable(f"cannot reach {url}: {reason}") from exc
+        except OSError as exc:
+            raise ServerUnreachable(f"cannot reach {url}: {_reason(exc)}") from exc
         except (InvalidHandshake, InvalidURI, ValueError) as exc:
             raise ServerUnreachable(f"{url} is no mediasrv: {exc}") from exc
         return cls(socket)
@@ -93,6 +93,10 @@ class Link:
         if not isinstance(reply, kind):
             raise LinkLost(f"{reply.type} is no answer to {message.type}")
         return reply
+
+    async def ended(self) -> None:
+        """Wait until the connection has ended, whoever ended it."""
+        await asyncio.wait([self._reader])
 
     async def event(self) -> ServerMessage:
         """Wait for the next message that answers no request.
@@ -151,6 +155,12 @@ class Link:
         if self._events.full():
             self._events.get_nowait()
         self._events.put_nowait(None)
+
+
+def _reason(exc: OSError) -> str:
+    if exc.errno is not None and exc.errno > 0:
+        return os.strerror(exc.errno)  # asyncio's own text repeats the address instead
+    return exc.strerror or str(exc) or "no answer in time"
 
 
 def websocket_url(url: str) -> str:

@@ -50,6 +50,7 @@ class MediaPath:
         self.connected_s: float | None = None
         self._loopback = is_loopback(url)
         self._changed = changed
+        self._gathering: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self.connection.on("connectionstatechange", self._state_changed)
@@ -100,7 +101,8 @@ class MediaPath:
         self.offered_s = monotonic()
         if self._loopback:
             gather_loopback(self.transport)
-        await self.connection.setLocalDescription(await self.connection.createOffer())
+        self._gathering = asyncio.create_task(self._gather())
+        await asyncio.shield(self._gathering)
         answer = await exchange(self.connection.localDescription.sdp)
         try:
             await self.connection.setRemoteDescription(
@@ -131,9 +133,18 @@ class MediaPath:
     async def close(self) -> None:
         """Close the connection; doing it again, after a cancelled attempt say, is fine."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self.connection.close())
+            self._closing = asyncio.create_task(self._close())
         # aiortc breaks when somebody who waits for its close is cancelled.
         await asyncio.shield(self._closing)
+
+    async def _gather(self) -> None:
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+
+    async def _close(self) -> None:
+        if self._gathering is not None:
+            # aioice forgets the sockets of a gathering that was cancelled, so it always ends.
+            await asyncio.wait([self._gathering])
+        await self.connection.close()
 
     def _state_changed(self) -> None:
         if self.connection.connectionState == "connected" and self.connected_s is None:

@@ -34,6 +34,7 @@ BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 3.0
 RECONNECT_FOR_S = 30.0
 LEAVE_TIMEOUT_S = 1.0
+ASK_AGAIN_S = 0.05
 
 
 class RoomClient(ABC):
@@ -107,7 +108,9 @@ class RoomClient(ABC):
         await self._release()
 
     async def until(self, reached: Callable[[], bool], timeout_s: float | None = None) -> None:
-        """Wait until ``reached`` says so; it is asked after every change.
+        """Wait until ``reached`` says so.
+
+        It is asked after every change, and often enough for what changes silently, like counters.
 
         Raises:
             TimeoutError: It did not within ``timeout_s``.
@@ -174,7 +177,11 @@ class RoomClient(ABC):
             raise ClientError("the client is not open")
         waiting = asyncio.create_task(self._pulse.wait())
         try:
-            await asyncio.wait([waiting, self._running], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [waiting, self._running],
+                timeout=ASK_AGAIN_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             waiting.cancel()
         if self._running.done():
