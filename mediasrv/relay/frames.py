@@ -59,7 +59,9 @@ class FrameAssembler:
             self.frames_lost += self._next is not None
             self._begin_at(sequence)
             frames += self._take_complete()
-        return frames or self._give_up_holes(now)
+        if not frames:
+            self._give_up_holes(now)
+        return frames
 
     @property
     def keyframe_needed(self) -> bool:
@@ -118,39 +120,23 @@ class FrameAssembler:
             raise PayloadRefused("a frame without data")
         return EncodedFrame(self._codec, packets[0].ticks, keyframe, payload)
 
-    def _give_up_holes(self, now: float) -> list[EncodedFrame]:
-        """Drop what has waited too long; returns what a keyframe behind it makes complete."""
-        if self._next is None:
-            self._forget_old(now)
-            return []
+    def _give_up_holes(self, now: float) -> None:
+        """Wait for no hole too long; what is left may still turn out to belong to a keyframe."""
+        if self._next is not None and self._is_overdue(now):
+            self._lose_frame()
+        while self._next is None and self._is_overdue(now):
+            del self._held[next(iter(self._held))]
+
+    def _is_overdue(self, now: float) -> bool:
         # The order of arrival is kept, so the first one has waited longest.
         oldest = next(iter(self._held.values()), None)
-        if oldest is None or (
-            now - oldest.arrived <= HOLE_MAX_S and len(self._held) <= PACKETS_MAX
-        ):
-            return []
-        broken = self._held.get(self._next)
-        if broken is not None:
-            # It may be a keyframe itself, which must not be found again.
-            self._held = {s: h for s, h in self._held.items() if h.ticks != broken.ticks}
-        self._lose_frame()
-        return self._take_complete()
-
-    def _forget_old(self, now: float) -> None:
-        """While a keyframe is awaited, keep only what may turn out to belong to it."""
-        while self._held:
-            sequence, oldest = next(iter(self._held.items()))
-            if now - oldest.arrived <= HOLE_MAX_S and len(self._held) <= PACKETS_MAX:
-                return
-            del self._held[sequence]
+        if oldest is None:
+            return False
+        return now - oldest.arrived > HOLE_MAX_S or len(self._held) > PACKETS_MAX
 
     def _lose_frame(self) -> None:
         self.frames_lost += 1
         self._next = None
-        starts = (s for s, held in self._held.items() if self._starts_keyframe(held.payload))
-        first = min(starts, default=None)
-        if first is not None:
-            self._begin_at(first)
 
 
 def _vp8_payload(payload: bytes) -> bytes:
