@@ -33,6 +33,17 @@ navigator.mediaDevices.getUserMedia = async (wishes) => {
 window.unplug = (kind) => { window[kind].stop(); window[kind].dispatchEvent(new Event("ended")); };
 """
 
+# Devices that open slowly, and note when two are being opened at once.
+SLOW = """
+window.opening = window.mostAtOnce = 0;
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wishes) => {
+  window.mostAtOnce = Math.max(window.mostAtOnce, ++window.opening);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  return ask(wishes).finally(() => { window.opening -= 1; });
+};
+"""
+
 
 def go_live(page: Page) -> None:
     page.get_by_test_id("go-live").click()
@@ -392,7 +403,7 @@ def test_camera_off_closes_the_camera_and_mute_silences_the_microphone(open_page
 
 
 def test_buttons_pressed_faster_than_devices_open_end_in_the_last_wish(open_page):
-    page = open_page("/host/otter")
+    page = open_page("/host/otter", script=SLOW)
     expect(page.get_by_text("Your camera, mirrored")).to_be_visible()
     page.evaluate("""() => {
       const select = document.querySelector("[data-testid=quality-select]");
@@ -402,6 +413,7 @@ def test_buttons_pressed_faster_than_devices_open_end_in_the_last_wish(open_page
       }
     }""")
     until(page, "document.querySelector('video').videoHeight === 360")
+    assert page.evaluate("mostAtOnce") == 1
 
 
 def test_the_viewers_are_counted_and_nothing_is_stored(server, open_page, context):
