@@ -48,12 +48,24 @@ class _DatagramPipe:
     state = "completed"
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
-        self.arrived: asyncio.Queue[bytes] = asyncio.Queue(DTLS_QUEUE_MAX)
+        self._arrived: asyncio.Queue[bytes] = asyncio.Queue(DTLS_QUEUE_MAX)
+        self._has_ended = False
         self._transmit = send
 
+    def put(self, datagram: bytes) -> bool:
+        try:
+            self._arrived.put_nowait(datagram)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def end(self) -> None:
+        self._has_ended = True
+        self.put(b"")  # wakes the reader; behind a full queue there is none asleep
+
     async def _recv(self) -> bytes:
-        datagram = await self.arrived.get()
-        if not datagram:
+        datagram = b"" if self._has_ended else await self._arrived.get()
+        if self._has_ended or not datagram:
             raise ConnectionError
         return datagram
 
@@ -161,14 +173,10 @@ class DtlsServer:
 
     def feed(self, datagram: bytes) -> bool:
         """Take one DTLS datagram; False when the queue is full and it was dropped."""
-        try:
-            self._pipe.arrived.put_nowait(datagram)
-        except asyncio.QueueFull:
-            return False
-        return True
+        return self._pipe.put(datagram)
 
     async def handshake(self, fingerprints: Iterable[tuple[str, str]]) -> SrtpSession:
-        """Complete the handshake with a peer whose certificate has one of ``fingerprints``.
+        """Complete the handshake with a peer whose certificate has all of ``fingerprints``.
 
         Raises:
             NegotiationError: The peer failed the handshake or is somebody else.
@@ -189,6 +197,15 @@ class DtlsServer:
             self._transport._rx_srtp, self._transport._tx_srtp, SRTP_OVERHEAD_BYTES[profile]
         )
 
+    def abandon(self) -> None:
+        """Let a handshake that is under way fail, beside cancelling it.
+
+        Before Python 3.12 ``asyncio.wait_for``, in which aiortc awaits a handshake's datagrams,
+        swallows a cancellation that meets a datagram; the handshake would go on for minutes.
+        """
+        if self._transport.state != "connected":
+            self._pipe.end()
+
     async def wait_closed(self) -> None:
         """Return once the peer has closed DTLS."""
         await self._closed.wait()
@@ -197,6 +214,7 @@ class DtlsServer:
         """Say goodbye to the peer and end the reading task."""
         reading = self._transport._task
         await self._transport.stop()
+        self._pipe.end()
         if reading is not None:
             await asyncio.gather(reading, return_exceptions=True)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiortc.rtcdtlstransport import RTCCertificate
 
-from mediasrv.errors import MediaError
+from mediasrv.errors import MediaError, TransportClosed
 from mediasrv.transport import stun
 from mediasrv.transport.aiortc_seam import DtlsServer, SharedBuffer, SrtpSession
 from mediasrv.transport.ice import CheckOutcome, IceCredentials, IceLiteAgent, Path
@@ -114,14 +114,20 @@ class PeerTransport:
 
     def close(self, reason: str) -> None:
         """End the transport; calling it again does nothing."""
-        if self.state is PeerState.CLOSED:
+        if self.is_closed:
             return
         self._finish(reason)
+        self._dtls.abandon()
         if self._task is not None:
             self._task.cancel()
 
+    @property
+    def is_closed(self) -> bool:
+        """Has the transport ended?"""
+        return self.state is PeerState.CLOSED
+
     def _finish(self, reason: str) -> None:
-        if self.state is PeerState.CLOSED:
+        if self.is_closed:
             return
         self.state = PeerState.CLOSED
         self._srtp = None
@@ -150,7 +156,11 @@ class PeerTransport:
     async def _connect(self) -> None:
         await self._reachable.wait()
         self.state = PeerState.CONNECTING
-        self._srtp = await self._dtls.handshake(self._fingerprints)
+        srtp = await self._dtls.handshake(self._fingerprints)
+        if self.is_closed:
+            # The cancellation got lost in the handshake, see DtlsServer.abandon.
+            raise TransportClosed("closed during the handshake")
+        self._srtp = srtp
         self.state = PeerState.CONNECTED
         self._handler.connected()
 
