@@ -74,6 +74,7 @@ def test_every_section_says_how_to_reach_and_trust_the_server(name):
     assert text.index("a=ice-lite") < text.index("m=")
     assert "a=setup:passive" in text
     for section in answer.media:
+        assert section.ice is not None
         assert section.ice.iceLite
         assert section.ice.usernameFragment == IDENTITY.credentials.fragment
         assert section.ice.password == IDENTITY.credentials.password
