@@ -14,17 +14,20 @@ from mediasrv.processing.planes import ACCEPTED_LAYOUTS
 # one core), and it refuses a keyframe that was cut short, which the other one shows half grey.
 DECODERS = {Codec.VP8: "libvpx", Codec.H264: "h264"}
 
-# Any damage that the decoder notices is an error, and nothing is painted over (error concealment
-# off): a broken image is worse than a late one.
-STRICT_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode", "ec": "0"}
+# Damage that the decoder notices is an error: a broken image is worse than a late one. What it
+# would paint over (a missing slice) it marks, and _check refuses it. Error concealment stays on
+# all the same: without it FFmpeg marks every image of more than one slice, whole ones too.
+STRICT_OPTIONS = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
 # 2560x1440. The largest picture for which memory and time are spent; a hostile header may claim
-# 16383x16383, which is 400 MB per image.
+# 16383x16383, which is 400 MB per image. FFmpeg checks before it allocates, libvpx does not ask.
 MAX_PIXELS = 2560 * 1440
 # x264 needs whole macroblocks to work with, and no camera sends less.
 MIN_SIDE_PX = 16
 
 TICKS = Fraction(1, 90_000)
+
+_VP8_KEYFRAME_HEADER_BYTES = 10
 
 
 class VideoDecoder:
@@ -69,6 +72,8 @@ class VideoDecoder:
         packet.pts = packet.dts = timestamp_ticks
         packet.time_base = TICKS
         try:
+            if self._codec is Codec.VP8:
+                _check_vp8_header(payload)
             images = self._context.decode(packet)
             for image in images:
                 _check(image)
@@ -92,6 +97,16 @@ class VideoDecoder:
         context.options = {**STRICT_OPTIONS, "max_pixels": str(MAX_PIXELS)}
         context.open()
         return context
+
+
+def _check_vp8_header(payload: bytes) -> None:
+    """Refuse a keyframe that claims a size beyond our limit (RFC 6386 section 9.1)."""
+    if len(payload) < _VP8_KEYFRAME_HEADER_BYTES or payload[0] & 1:
+        return
+    width = int.from_bytes(payload[6:8], "little") & 0x3FFF
+    height = int.from_bytes(payload[8:10], "little") & 0x3FFF
+    if width * height > MAX_PIXELS:
+        raise UnsupportedImage("too large")
 
 
 def _check(image: av.VideoFrame) -> None:

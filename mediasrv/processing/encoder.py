@@ -47,7 +47,7 @@ VP8_OPTIONS = {
     # Constant bitrate as WebRTC runs it: undershoot freely, overshoot 15 %.
     "undershoot-pct": "100",
     "overshoot-pct": "15",
-    # Equal minimum and maximum turn off keyframes on scene changes.
+    # Equal minimum and maximum turn off keyframes on scene changes (at speeds below 12).
     "g": NO_PERIODIC_KEYFRAMES,
     "keyint_min": NO_PERIODIC_KEYFRAMES,
 }
@@ -59,7 +59,6 @@ H264_OPTIONS = {
     "preset": "superfast",
     "tune": "zerolatency",
     "profile": "baseline",  # what WebRTC agrees on; x264 marks it as constrained baseline
-    "forced-idr": "1",
     "g": NO_PERIODIC_KEYFRAMES,
     "x264-params": "scenecut=0:threads=1:sliced-threads=0",
 }

@@ -152,7 +152,12 @@ async def open_show(clip):
 
 
 def is_worker(process):
-    return "mediasrv.processing.worker" in " ".join(process.cmdline())
+    try:
+        return "mediasrv.processing.worker" in " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        return True  # not reaped yet
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def test_frames_come_back_marked_in_order_and_with_their_timestamps(open_show, codec):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mediasrv.media import Codec
-from mediasrv.processing.decoder import VideoDecoder
+from mediasrv.processing.decoder import MAX_PIXELS, VideoDecoder
+from mediasrv.processing.encoder import split_annex_b
 from mediasrv.processing.errors import UndecodableFrame, UnsupportedImage
 from mediasrv.processing.planes import view_planes
 from tests.encoded_clips import decode, draw_images, encode, to_image
@@ -116,14 +117,32 @@ def test_a_header_that_claims_a_gigantic_picture_costs_no_memory():
     (frame,) = encode(Codec.VP8, draw_images(64, 64, 1))
     claims = bytearray(frame.payload)
     claims[6:10] = bytes([0xFF, 0x3F, 0xFF, 0x3F])  # 16383x16383, RFC 6386 section 9.1
-    with pytest.raises(UndecodableFrame):
-        VideoDecoder(Codec.VP8).decode(bytes(claims), 0, keyframe=True)
+    decoder = VideoDecoder(Codec.VP8)
+    with pytest.raises(UnsupportedImage):
+        decoder.decode(bytes(claims), 0, keyframe=True)
+    assert decoder.awaits_keyframe
 
 
-def test_a_real_picture_above_the_limit_is_refused(codec):
+def test_a_real_picture_above_the_limit_is_refused_before_it_is_decoded(codec):
     (frame,) = encode(codec, draw_images(3840, 2160, 1))
-    with pytest.raises(UndecodableFrame):
+    with pytest.raises(UndecodableFrame) as refusal:
         feed(VideoDecoder(codec), frame)
+    was_decoded = codec is Codec.H264 and refusal.value.__cause__ is None
+    assert not was_decoded
+
+
+def test_h264_pictures_of_several_slices_decode_and_a_missing_slice_is_noticed():
+    options = {"x264-params": "slices=4:sliced-threads=0"}
+    frames = encode(Codec.H264, draw_images(320, 240, 4), options=options)
+    decoder = VideoDecoder(Codec.H264)
+    for frame in frames[:2]:
+        assert feed(decoder, frame) is not None
+    units = [unit for _, unit in split_annex_b(frames[2].payload)]
+    assert len(units) == 4
+    with pytest.raises(UndecodableFrame):
+        decoder.decode(b"".join(units[:2] + units[3:]), 6000, keyframe=False)
+    with pytest.raises(UndecodableFrame):
+        feed(decoder, frames[3])
 
 
 def test_mutated_frames_raise_only_our_error(codec):
@@ -143,7 +162,7 @@ def test_mutated_frames_raise_only_our_error(codec):
             continue
         if image is not None:
             assert not image.is_corrupt
-            view_planes(image)
+            assert view_planes(image).y.size <= MAX_PIXELS
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,16 @@ async def open_spares(config):
 
 
 def worker_count():
-    children = psutil.Process().children()
-    return sum("mediasrv.processing.worker" in " ".join(child.cmdline()) for child in children)
+    return sum(is_worker(child) for child in psutil.Process().children())
+
+
+def is_worker(process):
+    try:
+        return "mediasrv.processing.worker" in " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        return True  # not reaped yet
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def wait_until(condition):
@@ -71,7 +79,7 @@ async def test_without_a_spare_the_next_one_to_be_ready_is_taken(open_spares):
     spares.warm()
     first = await spares.take()  # the one that is starting already
     assert worker_count() == 1
-    second = await spares.take()
+    second = await asyncio.wait_for(spares.take(), TIMEOUT_S)
     assert first.pid != second.pid
     spares.retire(first)
     spares.retire(second)

@@ -185,7 +185,11 @@ def test_while_the_server_does_not_read_no_image_is_encoded(server, gate):
     wait_until(lambda: server.loop._outgoing)  # more than the socket takes
     server.send(*frames[1:])
     wait_until(lambda: server.loop._transcoder.counters.decoded == 6)
+    louder = Configure(Codec.VP8, Parameters(smooth=1))
+    server.send(louder)  # once it is read, a whole turn has passed since the images were decoded
+    wait_until(lambda: server.loop._transcoder._parameters == louder.parameters)
     assert server.loop._transcoder.counters.encoded == 1
+    assert server.loop._transcoder.has_image
     assert server.receive(OutputFrame).timestamp_ticks == frames[0].timestamp_ticks
     assert server.receive(OutputFrame).timestamp_ticks == frames[5].timestamp_ticks
 
