@@ -287,7 +287,7 @@ def test_over_a_bad_link_every_frame_given_out_can_be_decoded(seed, loss):
                 arrivals.append((at + 0.02, packet))
     frames = []
     for at, packet in sorted(arrivals, key=lambda arrival: arrival[0]):
-        frames += assembler.add(*packet, at)
+        frames += assemble(assembler, [packet], at)
     numbers = [reel.shot.index(frame) for frame in frames]
     assert numbers == sorted(set(numbers))
     for before, number in zip([None, *numbers], numbers, strict=False):

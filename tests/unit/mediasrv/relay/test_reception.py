@@ -78,6 +78,12 @@ class TestNacks:
         assert received(40000).due(1.0) == []
 
 
+def report(reception, now=9.0):
+    block = reception.report_block(now)
+    assert block is not None
+    return block
+
+
 def fed(reception, packets):
     for sequence, timestamp, now in packets:
         reception.received(sequence, timestamp, 100, now)
@@ -90,45 +96,45 @@ class TestReports:
     def test_one_packet_of_four_lost_is_a_fraction_of_64(self):
         reception = Reception(7, 90_000)
         fed(reception, [(s, s * 3000, s / 30) for s in (0, 1, 3)])
-        block = reception.report_block(1.0)
+        block = report(reception, 1.0)
         assert (block.ssrc, block.fraction_lost, block.packets_lost) == (7, 64, 1)
         assert block.highest_sequence == 3
 
     def test_the_fraction_is_that_of_the_interval_and_the_loss_that_of_the_stream(self):
         reception = Reception(1, 90_000)
         fed(reception, [(s, 0, 0.0) for s in (0, 1, 2, 4)])
-        assert reception.report_block(1.0).fraction_lost == 256 // 5
+        assert report(reception, 1.0).fraction_lost == 256 // 5
         fed(reception, [(s, 0, 0.0) for s in range(5, 10)])
-        block = reception.report_block(2.0)
+        block = report(reception, 2.0)
         assert (block.fraction_lost, block.packets_lost) == (0, 1)
         fed(reception, [(19, 0, 0.0)])
-        block = reception.report_block(3.0)
+        block = report(reception, 3.0)
         assert (block.fraction_lost, block.packets_lost) == (9 * 256 // 10, 10)
 
     def test_duplicates_make_the_loss_negative_and_the_fraction_zero(self):
         reception = Reception(1, 90_000)
         fed(reception, [(s, 0, 0.0) for s in (0, 1, 1, 1)])
-        block = reception.report_block(1.0)
+        block = report(reception, 1.0)
         assert (block.fraction_lost, block.packets_lost) == (0, -2)
 
     def test_a_silent_interval_has_no_loss(self):
         reception = Reception(1, 90_000)
         fed(reception, [(5, 0, 0.0)])
-        reception.report_block(1.0)
-        assert reception.report_block(2.0).fraction_lost == 0
+        report(reception, 1.0)
+        assert report(reception, 2.0).fraction_lost == 0
 
     def test_almost_total_loss_stays_in_one_byte(self):
         reception = Reception(1, 90_000)
         fed(reception, [(0, 0, 0.0)])
-        reception.report_block(1.0)
+        report(reception, 1.0)
         fed(reception, [(30000, 0, 0.0)])
-        assert reception.report_block(2.0).fraction_lost == 255
+        assert report(reception, 2.0).fraction_lost == 255
 
     def test_the_highest_number_counts_how_often_the_numbers_wrapped(self):
         reception = Reception(1, 90_000)
         assert reception.highest == 0
         fed(reception, [(s & 0xFFFF, 0, 0.0) for s in range(65_000, 65_600)])
-        block = reception.report_block(1.0)
+        block = report(reception, 1.0)
         assert block.highest_sequence == 0x10000 | 63
         assert block.packets_lost == 0
         assert reception.highest == 65_599
@@ -136,21 +142,20 @@ class TestReports:
     def test_packets_before_the_first_one_are_expected_too(self):
         reception = Reception(1, 90_000)
         fed(reception, [(10, 0, 0.0), (8, 0, 0.0), (9, 0, 0.0)])
-        assert reception.report_block(1.0).packets_lost == 0
+        assert report(reception, 1.0).packets_lost == 0
 
     def test_the_round_trip_fields_are_those_of_the_example_in_rfc_3550(self):
         # Section 6.4.1, figure 2: a report of ...b705:2000 answered 5.250 s later.
         reception = Reception(1, 90_000)
         fed(reception, [(0, 0, 0.0)])
-        report = SenderReport(1, 0xB44D_B705_2000_0000, 0, 0, 0)
-        reception.received_report(report, now=100.0)
-        block = reception.report_block(105.25)
+        reception.received_report(SenderReport(1, 0xB44D_B705_2000_0000, 0, 0, 0), now=100.0)
+        block = report(reception, 105.25)
         assert (block.last_report, block.delay) == (0xB705_2000, 0x0005_4000)
 
     def test_without_a_sender_report_both_are_zero(self):
         reception = Reception(1, 90_000)
         fed(reception, [(0, 0, 0.0)])
-        assert (reception.report_block(9.0).last_report, reception.report_block(9.0).delay) == (
+        assert (report(reception, 9.0).last_report, report(reception, 9.0).delay) == (
             0,
             0,
         )
@@ -166,7 +171,7 @@ class TestJitter:
     def test_an_even_stream_has_none(self):
         reception = Reception(1, 8000)
         fed(reception, [(s, s * 160, 5 + s * 0.02) for s in range(100)])
-        assert reception.report_block(9.0).jitter_ticks == 0
+        assert report(reception, 9.0).jitter_ticks == 0
 
     def test_it_follows_the_integer_code_of_rfc_3550(self):
         # Appendix A.8, the version with the estimate scaled by 16.
@@ -180,18 +185,18 @@ class TestJitter:
             if transit_before is not None:
                 scaled += abs(transit - transit_before) - ((scaled + 8) >> 4)
             transit_before = transit
-        assert reception.report_block(99.0).jitter_ticks == pytest.approx(scaled >> 4, abs=2)
+        assert report(reception, 99.0).jitter_ticks == pytest.approx(scaled >> 4, abs=2)
 
     def test_a_first_late_packet_counts_a_sixteenth(self):
         reception = Reception(1, 8000)
         fed(reception, [(0, 0, 0.0), (1, 160, 0.06)])
-        assert reception.report_block(1.0).jitter_ticks == 320 // 16
+        assert report(reception, 1.0).jitter_ticks == 320 // 16
 
     def test_the_wrap_of_timestamps_is_no_jitter(self):
         reception = Reception(1, 90_000)
         start = 2**32 - 6000
         fed(reception, [(s, (start + s * 3000) & 0xFFFFFFFF, s / 30) for s in range(8)])
-        assert reception.report_block(1.0).jitter_ticks == 0
+        assert report(reception, 1.0).jitter_ticks == 0
 
 
 def test_a_sender_report_is_placed_without_counting_as_a_packet():

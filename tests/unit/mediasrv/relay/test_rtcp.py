@@ -30,6 +30,11 @@ SENDER_REPORTS = st.builds(
 )
 
 
+def only(messages):
+    (message,) = messages
+    return message
+
+
 def theirs(block):
     return aiortc_rtp.RtcpReceiverInfo(
         ssrc=block.ssrc,
@@ -90,7 +95,7 @@ def test_nacks_are_those_of_aiortc_both_ways(ssrc, media_ssrc, sequences):
 )
 def test_a_nack_across_the_wrap_names_what_is_missing(start, steps):
     sequences = [start + sum(steps[:i]) for i in range(len(steps))]
-    (nack,) = rtcp.parse_rtcp(rtcp.write_nack(1, 2, sequences))
+    nack = only(rtcp.parse_rtcp(rtcp.write_nack(1, 2, sequences)))
     assert list(nack.sequences) == [s & 0xFFFF for s in sequences]
 
 
@@ -129,7 +134,7 @@ def test_bitrate_estimates_are_those_of_aiortc_both_ways(ssrc, bitrate_bps, medi
         fci=aiortc_rtp.pack_remb_fci(bitrate_bps, media_ssrcs),
     )
     assert written == bytes(their)
-    (estimate,) = rtcp.parse_rtcp(written)
+    estimate = only(rtcp.parse_rtcp(written))
     rounded, _ = aiortc_rtp.unpack_remb_fci(their.fci)
     assert estimate == rtcp.BitrateEstimate(ssrc, rounded, tuple(media_ssrcs))
 
@@ -143,7 +148,7 @@ def test_goodbyes_are_read(ssrc, others):
 
 @pytest.mark.parametrize("cname", ["", "a", "ab", "abc", "abcd", "mediasrv", "x" * 300])
 def test_the_canonical_name_is_read_by_aiortc(cname):
-    (parsed,) = aiortc_rtp.RtcpPacket.parse(rtcp.write_cname(9, cname))
+    parsed = only(aiortc_rtp.RtcpPacket.parse(rtcp.write_cname(9, cname)))
     assert [(c.ssrc, c.items) for c in parsed.chunks] == [(9, [(1, cname.encode()[:255])])]
 
 
@@ -175,7 +180,7 @@ def test_padding_is_taken_off():
 def test_losses_beyond_the_field_are_clamped():
     for lost, written in ((1 << 30, 0x7FFFFF), (-(1 << 30), -0x800000)):
         block = rtcp.ReportBlock(1, 0, lost, 0, 0, 0, 0)
-        (report,) = rtcp.parse_rtcp(rtcp.write_receiver_report(1, [block]))
+        report = only(rtcp.parse_rtcp(rtcp.write_receiver_report(1, [block])))
         assert report.reports[0].packets_lost == written
 
 

@@ -127,9 +127,8 @@ def test_an_unknown_extension_profile_has_no_elements():
 
 
 def test_packets_without_extensions_cannot_share_a_change():
-    extensions = rtp.parse_rtp(header()).extensions
-    with pytest.raises(TypeError):
-        extensions[1] = b"x"
+    with pytest.raises(AttributeError):
+        rtp.parse_rtp(header()).extensions.clear()  # type: ignore[attr-defined]
 
 
 def test_a_padding_only_probe_has_an_empty_payload():
