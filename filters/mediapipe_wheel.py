@@ -8,6 +8,7 @@ which imports in a tenth of a second by itself.
 import importlib.metadata
 import importlib.util
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +85,10 @@ def _load_bindings(directory: Path) -> ModuleType:
     try:
         module = importlib.util.module_from_spec(spec)
         sys.modules[BINDINGS] = module  # a second copy in one process would clash with this one
-        spec.loader.exec_module(module)
+        with warnings.catch_warnings():
+            # protobuf's, on Python 3.12: about how its own types are made, for its authors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            spec.loader.exec_module(module)
     except ImportError as exc:
         sys.modules.pop(BINDINGS, None)
         raise ModelMissing(f"the mediapipe wheel cannot be loaded: {exc}") from exc

@@ -1,0 +1,130 @@
+"""Faces for filter tests: landmarks that fit anywhere, grainy pictures, real media."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import skimage.data
+
+from benchmarks.quality import image_of_rgb
+from filters.image import YuvImage
+from filters.landmarks import FaceLandmarks
+from filters.masks import MaskBuilder
+from filters.mediapipe_mesh import MediaPipeFaceMesh, draw_face
+from filters.region import FaceRegion, measure_size_px
+from filters.tracking import TrackedFace
+
+STILLS = (
+    "still_dark_skin_smile.jpg",
+    "still_freckles.jpg",
+    "still_glasses_grimace.jpg",
+    "still_hand_on_cheek.jpg",
+    "still_headscarf.jpg",
+    "still_yaw45.jpg",
+)
+
+
+@functools.cache
+def _unit_points() -> np.ndarray:
+    """The mesh of a drawn, upright, frontal face: centred on 0, size 1."""
+    mesh = MediaPipeFaceMesh()
+    image = image_of_rgb(draw_face(640, 360))
+    for _ in range(3):
+        found = mesh.detect(image)
+    mesh.close()
+    points = np.asarray(found[0].points()).astype(np.float64)
+    points[:, :2] -= points[:, :2].mean(axis=0)
+    return points / measure_size_px(points)
+
+
+def face_at(
+    x_px: float, y_px: float, size_px: float, *, turn_deg: float = 0, squeeze: float = 1
+) -> FaceLandmarks:
+    """Landmarks of a face around (x, y); ``squeeze`` below 1 narrows it, as turning away does."""
+    points = _unit_points() * size_px
+    points[:, 0] *= squeeze
+    angle = np.deg2rad(turn_deg)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points[:, :2] = points[:, :2] @ turn + (x_px, y_px)
+    return FaceLandmarks(points.astype(np.float32))
+
+
+def grainy_image(width_px: int, height_px: int, *, seed: int = 1, level: float = 130) -> YuvImage:
+    """Skin-coloured planes with slow shading, grain, and a few hard edges."""
+    random = np.random.default_rng(seed)
+    image = YuvImage.blank(width_px, height_px)
+    rows, columns = np.mgrid[:height_px, :width_px]
+    shading = 12 * np.sin(rows / 37) + 9 * np.cos(columns / 29)
+    edges = np.where((rows // 23 + columns // 31) % 5 == 0, -35, 0)
+    grain = random.normal(0, 4, (height_px, width_px))
+    image.y[:] = np.clip(level + shading + edges + grain, 0, 255)
+    image.u[:] = np.clip(112 + random.normal(0, 2, image.u.shape), 0, 255)
+    image.v[:] = np.clip(148 + random.normal(0, 2, image.v.shape), 0, 255)
+    return image
+
+
+def region_in(image: YuvImage, face: FaceLandmarks, weight: float = 1.0) -> FaceRegion:
+    """The region of a face that is known to be in the picture."""
+    region = MaskBuilder().build(image, TrackedFace(face, weight))
+    assert region is not None
+    return region
+
+
+class KnownFaces:
+    """A detector that finds what it is told; pass one list of faces per picture, or one for all."""
+
+    def __init__(self, *per_picture: Sequence[FaceLandmarks]) -> None:
+        self._per_picture = per_picture
+        self.calls = 0
+
+    def detect(self, image: YuvImage) -> Sequence[FaceLandmarks]:
+        del image
+        found = self._per_picture[min(self.calls, len(self._per_picture) - 1)]
+        self.calls += 1
+        return found
+
+    def close(self) -> None:
+        pass
+
+
+def planes(image: YuvImage) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return image.y, image.u, image.v
+
+
+def same(one: YuvImage, other: YuvImage) -> bool:
+    """Whether two pictures are bit for bit the same."""
+    return all(np.array_equal(a, b) for a, b in zip(planes(one), planes(other), strict=True))
+
+
+def strided(image: YuvImage) -> YuvImage:
+    """The same picture in planes that are neither contiguous nor in memory order."""
+
+    def scattered(plane: np.ndarray) -> np.ndarray:
+        rows, columns = plane.shape
+        store = np.zeros((rows * 2 + 1, columns * 3 + 1), np.uint8)
+        view = store[1::2, 1::3][::-1, ::-1]
+        view[:] = plane
+        return view
+
+    return YuvImage(*(scattered(plane) for plane in planes(image)))
+
+
+def portrait() -> YuvImage:
+    """scikit-image's astronaut, 512x512."""
+    return image_of_rgb(skimage.data.astronaut())
+
+
+def read_images(path: Path, count: int = 1) -> list[YuvImage]:
+    """The first images of a still or clip."""
+    with av.open(str(path)) as container:
+        frames = (frame for frame, _ in zip(container.decode(video=0), range(count), strict=False))
+        return [image_of_rgb(frame.to_ndarray(format="rgb24")) for frame in frames]
+
+
+def look(detector: MediaPipeFaceMesh, image: YuvImage) -> Sequence[FaceLandmarks]:
+    """Let the detector settle on a picture."""
+    for _ in range(3):
+        found = detector.detect(image)
+    return found

@@ -1,0 +1,172 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import image_of_rgb
+from filters import mediapipe_mesh, mesh
+from filters.errors import FilterError, ModelMissing
+from filters.image import YuvImage
+from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
+from filters.mediapipe_mesh import MediaPipeFaceMesh, draw_face
+from tests.filter_faces import STILLS, grainy_image, look, portrait, read_images, strided
+
+
+def flat(face: FaceLandmarks) -> np.ndarray:
+    return np.asarray(face.points())[:, :2]
+
+
+def test_a_drawn_face_is_found_where_it_was_drawn(detector):
+    points = flat(look(detector, image_of_rgb(draw_face(640, 360)))[0])
+    assert points.shape == (LANDMARK_COUNT, 2)
+    assert np.abs(points.mean(axis=0) - (320, 180)).max() < 20
+    iris = points[[mesh.RIGHT_IRIS_CENTRE, mesh.LEFT_IRIS_CENTRE]]
+    assert iris[0, 0] < 320 < iris[1, 0]
+
+
+def test_a_portrait_has_its_features_in_order(detector):
+    points = flat(look(detector, portrait())[0])
+    brow, eye = points[mesh.RIGHT_BROW].mean(axis=0), points[mesh.RIGHT_EYE].mean(axis=0)
+    lips, chin = points[mesh.LIPS].mean(axis=0), points[mesh.CHIN]
+    assert brow[1] < eye[1] < lips[1] < chin[1]
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_every_still_has_a_face_on_every_skin_tone(detector, media, name):
+    assert len(look(detector, read_images(media / name)[0])) == 1
+
+
+def test_several_faces_are_found_when_asked_for(media):
+    image = read_images(media / "still_four_people_mixed_tones.jpg")[0]
+    with_room = MediaPipeFaceMesh(max_faces=4)
+    alone = MediaPipeFaceMesh(max_faces=1)
+    try:
+        assert len(look(with_room, image)) == 4
+        assert len(look(alone, image)) == 1
+    finally:
+        with_room.close()
+        alone.close()
+
+
+def test_a_picture_without_a_face_has_none(detector):
+    assert list(look(detector, grainy_image(640, 360))) == []
+    assert list(look(detector, YuvImage.blank(640, 360))) == []
+
+
+def test_the_face_of_the_warm_up_is_forgotten():
+    fresh = MediaPipeFaceMesh()
+    assert list(fresh.detect(YuvImage.blank(640, 360))) == []
+    fresh.close()
+
+
+def test_the_size_may_change_at_any_time(detector):
+    for width_px, height_px in ((640, 360), (360, 640), (320, 180), (1281, 719), (640, 360)):
+        face = look(detector, image_of_rgb(draw_face(width_px, height_px)))[0]
+        middle = flat(face).mean(axis=0) / (width_px, height_px)
+        assert np.abs(middle - 0.5).max() < 0.06
+
+
+def test_coordinates_are_pixels_of_the_picture_whatever_its_size(detector):
+    small = flat(look(detector, image_of_rgb(draw_face(640, 360)))[0])
+    large = flat(look(detector, image_of_rgb(draw_face(1920, 1080)))[0])
+    assert np.abs(large / 3 - small).max() < 6
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 400), (8, 8), (16, 16), (17, 33), (4000, 8)])
+def test_tiny_and_narrow_pictures_have_no_face_and_do_no_harm(detector, size):
+    assert list(detector.detect(YuvImage.blank(*size))) == []
+
+
+def test_a_4k_picture_works(detector):
+    assert len(look(detector, image_of_rgb(draw_face(3840, 2160)))) == 1
+
+
+def test_strided_planes_give_the_same_points():
+    image = portrait()
+    pair = [MediaPipeFaceMesh(), MediaPipeFaceMesh()]
+    plain, scattered = (
+        flat(mesh_.detect(picture)[0])
+        for mesh_, picture in zip(pair, (image, strided(image)), strict=True)
+    )
+    assert np.array_equal(plain, scattered)
+    for mesh_ in pair:
+        mesh_.close()
+
+
+def test_detection_only_reads(detector):
+    image = portrait()
+    for plane in (image.y, image.u, image.v):
+        plane.flags.writeable = False
+    assert len(detector.detect(image)) == 1
+
+
+def test_the_same_pictures_give_the_same_points():
+    image = portrait()
+    runs = []
+    for _ in range(2):
+        fresh = MediaPipeFaceMesh()
+        runs.append([flat(fresh.detect(image)[0]) for _ in range(3)])
+        fresh.close()
+    assert np.array_equal(runs[0], runs[1])
+
+
+def test_a_closed_detector_says_so_and_closes_again():
+    fresh = MediaPipeFaceMesh()
+    fresh.close()
+    fresh.close()
+    with pytest.raises(FilterError, match="closed"):
+        fresh.detect(portrait())
+
+
+def test_faces_must_be_asked_for():
+    with pytest.raises(FilterError, match="at least 1"):
+        MediaPipeFaceMesh(max_faces=0)
+
+
+def test_a_graph_that_is_not_ours_is_refused(monkeypatch):
+    monkeypatch.setattr(mediapipe_mesh, "FACE_GRAPH", Path("nowhere.binarypb"))
+    with pytest.raises(ModelMissing, match="does not start"):
+        MediaPipeFaceMesh()
+
+
+def test_threads_and_executor_must_be_where_they_were():
+    with pytest.raises(ModelMissing, match="not the one we know"):
+        mediapipe_mesh._on_the_calling_thread("node { }")
+
+
+@pytest.mark.parametrize("damage", ["short", "tag", "empty"])
+def test_an_answer_in_another_format_is_an_error(damage):
+    entry = np.zeros(LANDMARK_COUNT, mediapipe_mesh._ENTRY)
+    for name, value in mediapipe_mesh._TAGS:
+        entry[name] = value
+    entry["x"], entry["y"], entry["z"] = 0.25, 0.5, -0.1
+    whole = entry.tobytes()
+    points = np.asarray(mediapipe_mesh._read_landmarks(whole, 640, 360).points())
+    assert np.allclose(points, (160, 180, -64))
+    damaged = {"short": whole[:-17], "tag": b"\x0b" + whole[1:], "empty": b""}[damage]
+    with pytest.raises(FilterError, match="unknown format"):
+        mediapipe_mesh._read_landmarks(damaged, 640, 360)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((468, 3), np.float32), ((478, 2), np.float32), ((478, 3), np.float64)]
+)
+def test_landmarks_of_another_shape_are_refused(shape, dtype):
+    with pytest.raises(FilterError):
+        FaceLandmarks(np.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_landmarks_that_are_not_finite_are_refused(value):
+    points = np.zeros((LANDMARK_COUNT, 3), np.float32)
+    points[7, 1] = value
+    with pytest.raises(FilterError, match="not finite"):
+        FaceLandmarks(points)
+
+
+def test_detection_opens_no_file(detector):
+    image = portrait()
+    before = sorted(os.listdir("/proc/self/fd"))
+    look(detector, image)
+    assert sorted(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,102 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.errors import FilterError, ParameterError
+from filters.parameters import Parameters
+
+NAMES = [field.name for field in dataclasses.fields(Parameters)]
+
+
+def test_everything_is_off_unless_told():
+    assert Parameters().are_all_off
+    assert Parameters.parse({}) == Parameters()
+    assert set(Parameters().as_dict().values()) == {0}
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 100)))
+def test_what_is_parsed_comes_back(values):
+    parsed = Parameters.parse(values)
+    assert parsed.as_dict() == dict.fromkeys(NAMES, 0) | values
+    assert Parameters.parse(parsed.as_dict()) == parsed
+    assert parsed.are_all_off == (not any(values.values()))
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"smoth": 1}, "unknown filter 'smoth'; there are: smooth, brighten"),
+        ({"smooth": "5"}, "smooth must be a whole number, not a str"),
+        ({"smooth": 5.0}, "smooth must be a whole number, not a float"),
+        ({"smooth": float("nan")}, "not a float"),
+        ({"smooth": True}, "smooth must be a whole number, not a bool"),
+        ({"brighten": None}, "brighten must be a whole number, not a NoneType"),
+        ({"smooth": -1}, "smooth must be from 0 to 100, not -1"),
+        ({"smooth": 101}, "not 101"),
+        ({"smooth": 10**400}, "not a huge number"),
+        ({"smooth": [1]}, "not a list"),
+        ({3: 1}, "unknown filter 3"),
+        ({None: 1}, "unknown filter None"),
+        ([("smooth", 1)], "a mapping, not a list"),
+        ("smooth", "a mapping, not a str"),
+        (None, "a mapping, not a NoneType"),
+    ],
+)
+def test_a_wrong_parameter_is_named(values, complaint):
+    with pytest.raises(ParameterError) as caught:
+        Parameters.parse(values)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, FilterError)
+
+
+@given(
+    st.one_of(
+        st.none(),
+        st.text(),
+        st.integers(),
+        st.lists(st.integers()),
+        st.dictionaries(
+            st.one_of(st.text(), st.integers(), st.sampled_from(NAMES)),
+            st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+        ),
+    )
+)
+def test_hostile_input_gives_parameters_or_our_error(values):
+    complaint = ""
+    try:
+        parsed = Parameters.parse(values)
+    except ParameterError as exc:
+        complaint = str(exc)
+    else:
+        assert all(0 <= value <= 100 for value in parsed.as_dict().values())
+    assert len(complaint) < 200
+
+
+def test_the_constructor_checks_as_parsing_does():
+    with pytest.raises(ParameterError):
+        Parameters(smooth=101)
+    with pytest.raises(ParameterError):
+        Parameters(brighten=True)
+
+
+def test_parameters_do_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Parameters().smooth = 3
+
+
+def test_the_schema_is_enough_to_build_sliders():
+    schema = Parameters.json_schema()
+    assert json.loads(json.dumps(schema)) == schema
+    assert list(schema["properties"]) == NAMES
+    assert schema["additionalProperties"] is False
+    for slider in schema["properties"].values():
+        assert slider["type"] == "integer"
+        assert (slider["minimum"], slider["maximum"], slider["default"]) == (0, 100, 0)
+        assert slider["title"]
+        assert slider["description"].endswith(".")
+    descriptions = [slider["description"] for slider in schema["properties"].values()]
+    assert len(set(descriptions)) == len(descriptions)
