@@ -5,9 +5,12 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks.browsers import HostPage, Pixels, RecordedFrame, ViewerPage
+from benchmarks.quality import find_areas, gradient_energy, image_of_rgb, texture
+from filters.mediapipe_mesh import MediaPipeFaceMesh
 from tests.interop.conftest import CAPTURE_FRAMES
 
 pytestmark = pytest.mark.browser
@@ -18,6 +21,11 @@ FREEZE_LIMIT_MS = 500.0
 # Two different moments of the clip correlate with 0.9 and more; a green, grey or torn frame with
 # none of them.
 LIKENESS_MIN = 0.9
+SETTLE_S = 5.0  # for the host's encoder to reach its bitrate
+CAPTURES = 12
+CAPTURE_EVERY_S = 0.3
+TEXTURE_LEFT_MAX = 0.7
+EYES_LEFT_MIN = 0.9
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +65,43 @@ def test_sliders_move_while_live_and_the_server_says_so(host: HostPage, viewer: 
     host.until_filter("on")
     for value in (10, 90):
         host.set_slider("smooth", value)
-        host.until(
-            lambda wanted=value: (
-                host.page.evaluate("() => window.mediasrv.filter.params.smooth") == wanted
-            ),
-            f"smooth {value}",
+        host.page.wait_for_function(
+            "(wanted) => window.mediasrv.filter.params.smooth === wanted", arg=value
         )
     viewer.until_playing()
+
+
+def test_skin_is_smoother_and_eyes_are_as_sharp_in_the_viewers_picture(
+    host: HostPage, viewer: ViewerPage
+):
+    host.set_slider("smooth", 80)
+    host.set_slider("brighten", 0)
+    host.go_live()
+    viewer.until_playing()
+    viewer.until_size(1280, 720)
+    viewer.wait(SETTLE_S)
+    skin_off, eyes_off = _measure(viewer)
+    host.toggle_beauty()
+    host.until_filter("on")
+    viewer.wait(SETTLE_S)
+    skin_on, eyes_on = _measure(viewer)
+    print(f"texture x{skin_on / skin_off:.2f}, eyes x{eyes_on / eyes_off:.2f}")
+    assert skin_on / skin_off <= TEXTURE_LEFT_MAX
+    assert eyes_on / eyes_off >= EYES_LEFT_MIN
+
+
+def _measure(viewer: ViewerPage) -> tuple[float, float]:
+    """Return texture of the cheeks and gradient energy of the eyes, over one loop of the clip."""
+    skin, eyes = [], []
+    for _ in range(CAPTURES):
+        image = image_of_rgb(viewer.picture())
+        detector = MediaPipeFaceMesh()
+        areas = find_areas(image, detector)
+        detector.close()
+        skin.append(texture(image.y, areas.cheeks))
+        eyes.append(gradient_energy(image.y, areas.eyes))
+        viewer.wait(CAPTURE_EVERY_S)
+    return float(np.mean(skin)), float(np.mean(eyes))
 
 
 def _likeness(frame: RecordedFrame, moments: Pixels) -> float:
@@ -72,7 +110,8 @@ def _likeness(frame: RecordedFrame, moments: Pixels) -> float:
     return float((_normalised(moments) @ seen.T).max())
 
 
-def _normalised(pictures: Pixels) -> np.ndarray:
+def _normalised(pictures: Pixels) -> npt.NDArray[np.float64]:
     flat = pictures.reshape(len(pictures), -1).astype(np.float64)
     flat -= flat.mean(axis=1, keepdims=True)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1.0)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1.0)
+    return flat
