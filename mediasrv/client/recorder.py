@@ -111,6 +111,8 @@ class _File:
     def __init__(self, path: Path) -> None:
         video, audio = CODECS[path.suffix.lower()]
         try:
+            # PyAV opens the file with its first packet; a wrong path should be known before.
+            path.open("wb").close()
             self._container: OutputContainer = av.open(str(path), "w")
         except (av.FFmpegError, OSError) as exc:
             raise ClientError(f"cannot write {path}: {exc.strerror}") from exc

@@ -28,12 +28,13 @@ LATE_S = 0.1
 class MediaClock:
     """The common time of a publication's tracks; begins when the first of them is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
         self._began_s: float | None = None
 
     def until(self, time_s: float) -> float:
         """Seconds from now until ``time_s`` on this clock; negative when it has passed."""
-        now_s = monotonic()
+        now_s = self._now()
         if self._began_s is None:
             self._began_s = now_s - time_s
         return self._began_s + time_s - now_s

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.status import Status
 
 from mediasrv.client import Encoding, HostClient, parse_source
-from mediasrv.commands.options import parse_params
+from mediasrv.commands.options import check_room, parse_params
 from mediasrv.commands.stopping import until_stopped
 from mediasrv.media import Codec
 
@@ -30,7 +30,7 @@ def run_host(
     """
     client = HostClient(
         url,
-        room,
+        check_room(room),
         parse_source(source),
         encoding=Encoding(Codec(codec), bitrate_bps),
         parameters=parse_params(params),

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mediasrv.client import ClientError, ViewerClient, ViewerReport
 from mediasrv.client.recorder import Recorder
+from mediasrv.commands.options import check_room
 from mediasrv.commands.stopping import until_stopped
 
 UPDATE_EVERY_S = 0.5
@@ -25,6 +26,7 @@ def run_view(
         ClientError: The server cannot be reached, the session ended, or no picture came.
         SignalingError: The server refused.
     """
+    check_room(room)
     recorder = Recorder(save) if save is not None else None
     client = ViewerClient(url, room, sinks=(recorder,) if recorder is not None else ())
     report = asyncio.run(_watch(client, recorder, seconds))
