@@ -10,10 +10,10 @@ from tests.relay_fakes import (
     HOST_TRACKS,
     VIDEO_SSRC,
     Microphone,
-    Studio,
     StudioCamera,
     viewer_tracks,
 )
+from tests.studio import Studio
 
 OURS = 0xCAFE
 

@@ -5,12 +5,8 @@ import pytest
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import VideoPath
-from tests.relay_fakes import (
-    H264_TRACKS,
-    Studio,
-    StudioCamera,
-    viewer_tracks,
-)
+from tests.relay_fakes import H264_TRACKS, StudioCamera, viewer_tracks
+from tests.studio import Studio
 
 
 @pytest.fixture
