@@ -102,7 +102,11 @@ class Node:
         """Tell everybody, end all media and wait for what runs in the background."""
         self._apply(self.directory.shutdown())
         self._ticker.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        if isinstance(error, asyncio.CancelledError):
+            await self._group.__aexit__(kind, error, trace)
+        else:
+            # An error of whoever uses the node leaves as it is, not wrapped by the group.
+            await self._group.__aexit__(None, None, None)
 
     @property
     def udp_port(self) -> int:

@@ -103,7 +103,11 @@ class TransportEndpoint:
             peer.close("server shutdown")
         self._ticker.cancel()
         try:
-            await self._group.__aexit__(kind, error, trace)
+            if isinstance(error, asyncio.CancelledError):
+                await self._group.__aexit__(kind, error, trace)
+            else:
+                # An error of whoever uses the endpoint leaves as it is, not wrapped by the group.
+                await self._group.__aexit__(None, None, None)
         finally:
             self._port.close()
 
