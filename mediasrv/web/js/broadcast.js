@@ -93,17 +93,29 @@ export class Broadcast extends EventTarget {
     const round = ++this.#round;
     this.#closePublisher();
     if (this.#signaling.status !== "joined") return; // `#joined` calls again
-    const publisher = new Publisher(this.#capture.stream, this.#capture.quality, (report) => {
-      if (publisher !== this.publisher) return;
-      if (report === "connected") this.#mediaConnected();
-      else this.#mediaLost();
-    });
+    const publisher = this.#openPublisher();
+    if (!publisher) return;
     this.publisher = publisher;
     this.publications += 1;
     try {
       await publisher.open((sdp) => this.#signaling.request("publish", { sdp }));
     } catch (error) {
       if (round === this.#round && this.#wanted) this.#refused(error);
+    }
+  }
+
+  #openPublisher() {
+    try {
+      const { stream, quality } = this.#capture;
+      const publisher = new Publisher(stream, quality, (report) => {
+        if (publisher !== this.publisher) return;
+        if (report === "connected") this.#mediaConnected();
+        else this.#mediaLost();
+      });
+      return publisher;
+    } catch (error) {
+      this.#fail(explainRefusal(error));
+      return null;
     }
   }
 

@@ -7,7 +7,16 @@ const DISCONNECTED_MS = 3000;
 const VIDEO_CODECS = ["video/vp8", "video/h264", "video/rtx"];
 
 /** The server is found by the candidates of its answer, so no STUN server is asked anything. */
-export const CONNECTION = { iceServers: [], bundlePolicy: "max-bundle" };
+const CONFIGURATION = { iceServers: [], bundlePolicy: "max-bundle" };
+
+/** @throws {Error} with words for people, where the browser or an extension of it forbids WebRTC */
+export function openConnection() {
+  try {
+    return new RTCPeerConnection(CONFIGURATION);
+  } catch (cause) {
+    throw new Error("WebRTC is switched off in this browser, so live video cannot pass.", { cause });
+  }
+}
 
 /** Offer VP8 first, keep H264, leave out what the server does not carry. */
 export function preferCodecs(transceiver) {

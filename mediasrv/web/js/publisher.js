@@ -1,6 +1,6 @@
 /** One publication: this host's camera and microphone on their way to the server. */
 
-import { CONNECTION, negotiate, preferCodecs, watchConnection } from "./peer.js";
+import { negotiate, openConnection, preferCodecs, watchConnection } from "./peer.js";
 
 /** What each choice of the resolution selector asks of the camera and allows on the wire. */
 export const QUALITIES = {
@@ -28,7 +28,7 @@ export class Publisher {
    * @param {(state: "connected"|"lost") => void} report
    */
   constructor(stream, quality, report) {
-    this.pc = new RTCPeerConnection(CONNECTION);
+    this.pc = openConnection();
     const [audio] = stream.getAudioTracks();
     const [video] = stream.getVideoTracks();
     hintMotion(video);

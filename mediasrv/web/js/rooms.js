@@ -5,6 +5,8 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 /** From blue over violet and rose to amber: what goes with the pages' own colour. */
 const FIRST_HUE = 205;
 const HUES = 180;
+/** Multiples of the golden ratio lie far apart, so names that are alike do not look alike. */
+const GOLDEN = 0.618034;
 
 const MOODS = [
   "amber", "bold", "breezy", "bright", "calm", "clever", "cosy", "dapper", "early", "gentle",
@@ -54,7 +56,8 @@ export function roomOf(pathname) {
 export function paintPortrait(target, name) {
   let hash = 0;
   for (const letter of name) hash = (hash * 31 + letter.charCodeAt(0)) % 9973;
-  target.style.setProperty("--hue", String(FIRST_HUE + (hash % HUES)));
+  const share = (hash * GOLDEN) % 1;
+  target.style.setProperty("--hue", String(Math.round(FIRST_HUE + share * HUES)));
   const words = name.split("-").filter((word) => /[a-z]/.test(word));
   const initials = (words.length ? words : [name]).slice(0, 2).map((word) => word[0]);
   target.textContent = initials.join("").toUpperCase();

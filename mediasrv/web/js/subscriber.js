@@ -1,6 +1,6 @@
 /** One subscription: the host's picture and sound on their way to this viewer. */
 
-import { CONNECTION, negotiate, preferCodecs, watchConnection } from "./peer.js";
+import { negotiate, openConnection, preferCodecs, watchConnection } from "./peer.js";
 
 export class Subscriber {
   #stopWatching;
@@ -14,7 +14,7 @@ export class Subscriber {
 
   /** @param {(state: "connected"|"lost") => void} report */
   constructor(report) {
-    this.pc = new RTCPeerConnection(CONNECTION);
+    this.pc = openConnection();
     this.pc.addEventListener("track", ({ track }) => this.stream.addTrack(track));
     this.pc.addTransceiver("audio", { direction: "recvonly" });
     preferCodecs(this.pc.addTransceiver("video", { direction: "recvonly" }));

@@ -122,10 +122,8 @@ export class Viewing extends EventTarget {
     clearTimeout(this.#timer);
     this.#unsubscribe(this.#parts.media === "none" ? "connecting" : "lost");
     if (this.#signaling.status !== "joined") return; // `#joined` calls again
-    const subscriber = new Subscriber((report) => {
-      if (subscriber !== this.subscriber) return;
-      if (report === "lost") this.#mediaLost();
-    });
+    const subscriber = this.#openSubscriber();
+    if (!subscriber) return;
     this.subscriber = subscriber;
     this.subscriptions += 1;
     this.#lastProgress = 0;
@@ -136,6 +134,18 @@ export class Viewing extends EventTarget {
       await subscriber.open((sdp) => this.#signaling.request("subscribe", { sdp }));
     } catch (error) {
       if (subscriber === this.subscriber) this.#refused(error);
+    }
+  }
+
+  #openSubscriber() {
+    try {
+      const subscriber = new Subscriber((report) => {
+        if (subscriber === this.subscriber && report === "lost") this.#mediaLost();
+      });
+      return subscriber;
+    } catch (error) {
+      this.#fail(error);
+      return null;
     }
   }
 

@@ -434,3 +434,10 @@ def test_messages_from_a_newer_server_are_ignored(server, open_page):
     server.say("host", "confetti", colour="gold")
     server.say("host", "viewers_changed", viewers=2, mood="fine")
     expect(page.get_by_test_id("viewer-count")).to_have_text("2 viewers")
+
+
+def test_a_browser_without_webrtc_is_told_so(open_page):
+    page = open_page("/host/otter", script="delete window.RTCPeerConnection")
+    page.get_by_test_id("go-live").click()
+    until_state(page, "failed")
+    expect(page.get_by_test_id("notice")).to_contain_text("WebRTC is switched off")

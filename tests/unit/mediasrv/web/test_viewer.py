@@ -215,3 +215,9 @@ def test_a_room_name_is_the_pages_title(open_page):
     expect(page.get_by_role("heading", name="sunny-otter-42")).to_be_visible()
     until_state(page, "waiting")
     expect(page).to_have_title("Waiting for the host · sunny-otter-42")
+
+
+def test_a_browser_without_webrtc_is_told_so(live, open_page):
+    page = open_page("/watch/otter", script="delete window.RTCPeerConnection")
+    until_state(page, "failed")
+    expect(page.locator("#curtain-text")).to_contain_text("WebRTC is switched off")
