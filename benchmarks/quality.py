@@ -1,7 +1,7 @@
 """How much a filter took from a face and how much it left: figures without a human eye.
 
 Two figures, both from luma. Texture is the standard deviation of a band from 1 to 4 pixels
-(difference of two Gaussians) on the cheeks: what smoothing should lower. Gradient energy is the
+(difference of two Gaussians) on a cheek: what smoothing should lower. Gradient energy is the
 mean squared gradient around the eyes: what smoothing must keep. Areas come from landmarks of the
 unfiltered picture.
 """
@@ -24,32 +24,26 @@ FINEST_PX, COARSEST_PX = 1.0, 4.0
 # A detector that follows a face sees it best on its third look at the same picture.
 LOOKS = 3
 # Away from fold and hair; with lids and lashes.
-CHEEK_SIZE, EYE_SIZE = 0.9, 1.25
-# On a turned head the far cheek is a sliver of edges; it counts from this part of the near one.
-FAR_CHEEK_MIN = 0.5
+CHEEK_SIZE, EYE_SIZE = 0.8, 1.25
 
 
 class FaceAreas(FacialData):
     """Where to measure on one face.
 
     Attributes:
-        cheeks: True on the cheeks (only the near one of a turned head), shape (H, W).
+        cheek: True on the cheek that is nearer to the camera, shape (H, W). The other one is
+            often a sliver between nose and hair.
         eyes: True on both eyes with lids and lashes, shape (H, W).
     """
 
-    __slots__ = ("cheeks", "eyes")
+    __slots__ = ("cheek", "eyes")
 
     def __init__(self, landmarks: FaceLandmarks, height_px: int, width_px: int) -> None:
         flat = np.asarray(landmarks.points())[:, :2]
         cheeks = [_grown(flat[ring], CHEEK_SIZE) for ring in (mesh.LEFT_CHEEK, mesh.RIGHT_CHEEK)]
-        sizes = [cv2.contourArea(cheek) for cheek in cheeks]
-        near = [
-            cheek
-            for cheek, size in zip(cheeks, sizes, strict=True)
-            if size >= FAR_CHEEK_MIN * max(sizes)
-        ]
+        near = max(cheeks, key=cv2.contourArea)
         eyes = [_grown(flat[ring], EYE_SIZE) for ring in (mesh.LEFT_EYE, mesh.RIGHT_EYE)]
-        self.cheeks = _filled(near, height_px, width_px)
+        self.cheek = _filled([near], height_px, width_px)
         self.eyes = _filled(eyes, height_px, width_px)
 
 
@@ -101,7 +95,7 @@ def texture_ratio(before: Luma, after: Luma, area: Area) -> float:
     Args:
         before: Luma of the unfiltered picture, shape (H, W).
         after: Luma of the filtered one, same shape.
-        area: Where to measure; :attr:`FaceAreas.cheeks`.
+        area: Where to measure; :attr:`FaceAreas.cheek`.
     """
     return texture(after, area) / max(texture(before, area), 1e-6)
 

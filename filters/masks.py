@@ -85,12 +85,14 @@ class MaskBuilder:
         oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
         tall = self._fill(shape, rim, "tall", [_corners(region, lifted, rim)])
         cv2.max(tall, oval, dst=tall)
-        features = self._fill(shape, rim, "features", [corners[ring] for ring in FEATURES])
+        # On their side: the filler is exact along rows and jumps by half a cell across them, and
+        # eyes, brows and lips are wide and low.
+        lying = self._fill(shape[::-1], rim, "features", [corners[ring, ::-1] for ring in FEATURES])
 
         fade, feature_fade = _odd_cells(GLOW_FADE, region), _odd_cells(FEATURE_FADE, region)
         glow = _ramp(oval, fade, rim, (2, -1), take(prefix + "glow", shape, np.float32))
         above = _ramp(tall, fade, rim, (2, -1), take("above", shape, np.float32))
-        bare = _ramp(features, feature_fade, rim, (-2, 1), take("bare", shape, np.float32))
+        bare = _ramp(lying, feature_fade, rim, (-2, 1), take("bare", shape[::-1], np.float32)).T
 
         skin = take(prefix + "skin", shape, np.float32)
         inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))

@@ -7,6 +7,7 @@ constants of each filter are shared with the fast version; the arithmetic is not
 import numpy as np
 import numpy.typing as npt
 
+from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
 from filters.region import FaceRegion, load_padded
 from filters.stages import brighten, smooth
@@ -73,7 +74,9 @@ def _load(plane: Plane, face: FaceRegion, *, chroma: bool) -> Array:
 def _store(plane: Plane, face: FaceRegion, values: Array, *, chroma: bool) -> None:
     target = face.crop(plane, chroma=chroma)
     rows, columns = target.shape
-    target[:] = np.clip(np.rint(values[:rows, :columns]), 0, 255)
+    scale = 2 if chroma else 1
+    pattern = Dither().pattern(face.top // scale, face.left // scale, (rows, columns))
+    target[:] = np.clip(np.rint(values[:rows, :columns] + pattern), 0, 255)
 
 
 def _cell_means(values: Array, step: int) -> Array:

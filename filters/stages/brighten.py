@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
 from filters.region import FaceRegion, Grid, load_padded, scale_up
 from filters.scratch import Scratch
@@ -34,6 +35,7 @@ class Brighten(FaceStage):
 
     def __init__(self) -> None:
         self._scratch = Scratch()
+        self._dither = Dither()
 
     def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
         """Brighten one face in place; reads and writes inside its rectangle only."""
@@ -53,7 +55,9 @@ class Brighten(FaceStage):
         np.multiply(lift, mask, out=lift)
         np.multiply(lift, np.float32(face.weight), out=lift)
         np.add(lift, luma, out=lift)
-        cv2.convertScaleAbs(lift, dst=luma)
+        np.add(lift, self._dither.pattern(face.top, face.left, face.shape), out=lift)
+        np.maximum(lift, 0, out=lift)
+        cv2.convertScaleAbs(lift, dst=luma)  # rounds to nearest and stops at 255
 
     def _colour(
         self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8], gains: Curve
@@ -68,12 +72,15 @@ class Brighten(FaceStage):
         np.multiply(gain, np.float32(face.weight), out=gain)
         padded = take("padded", half, np.uint8)
         colour = take("colour", half, np.float32)
+        pattern = self._dither.pattern(face.top // 2, face.left // 2, half)
         for plane in (image.u, image.v):
             target = face.crop(plane, chroma=True)
             load_padded(padded, target)
             np.subtract(padded, np.float32(NEUTRAL_CHROMA), out=colour)
             np.multiply(colour, gain, out=colour)
             np.add(colour, padded, out=colour)
+            np.add(colour, pattern, out=colour)
+            np.maximum(colour, 0, out=colour)
             cv2.convertScaleAbs(colour, dst=padded)
             np.copyto(target, padded[: target.shape[0], : target.shape[1]])
 

@@ -8,6 +8,7 @@ edge follows the face itself, so that every skin and every camera is smoothed al
 import cv2
 import numpy as np
 
+from filters.dither import Dither
 from filters.image import BLACK_Y, YuvImage
 from filters.region import FaceRegion, Grid, load_padded, scale_up
 from filters.scratch import Scratch
@@ -25,15 +26,15 @@ EDGE_VARIANCE = (40.0, 320.0)
 MID_Y = 128
 NOISE_VARIANCE = 10.0
 # At full strength this part of the detail goes, and of the finest grain this part stays.
-DETAIL_REMOVED = 0.94
-GRAIN_KEPT = 0.3
+DETAIL_REMOVED = 0.87
+GRAIN_KEPT = 0.35
 # In the shade contrasts are smaller, so below this part of the light on the skin the threshold
 # falls with the square of the local light, to a least share; otherwise dark hair and thin rims on
 # dark ground would pass for texture.
 SHADE_BELOW = 0.8
 DARKEST_SHARE = 0.1
-# Bends the slider so that its middle already shows: 1 - (1 - s) ** 1.5.
-SLIDER_EXPONENT = 1.5
+# Bends the slider so that its middle already shows: 1 - (1 - s) ** 1.7.
+SLIDER_EXPONENT = 1.7
 CLEARLY_SKIN = 0.9
 
 
@@ -44,6 +45,7 @@ class Smooth(FaceStage):
 
     def __init__(self) -> None:
         self._scratch = Scratch()
+        self._dither = Dither()
 
     def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
         """Smooth one face in place; reads and writes luma inside its rectangle only."""
@@ -57,16 +59,17 @@ class Smooth(FaceStage):
         slope, offset = self._coefficients(face, luma, amount(strength) * face.weight)
 
         # What to take away: slope * (luma without part of its grain) - offset.
-        blurred = cv2.GaussianBlur(original, (3, 3), 0, dst=take("blurred", face.shape, np.uint8))
         grainless = take("grainless", face.shape, np.float32)
-        np.multiply(blurred, np.float32(GRAIN_KEPT), out=grainless)
+        cv2.GaussianBlur(luma, (3, 3), 0, dst=grainless)
+        np.multiply(grainless, np.float32(GRAIN_KEPT), out=grainless)
         cv2.scaleAdd(luma, 1 - GRAIN_KEPT, grainless, dst=grainless)
         spread = take("spread", face.shape, np.float32)
         np.multiply(grainless, scale_up(slope, spread), out=grainless)
         np.subtract(luma, grainless, out=luma)
         np.add(luma, scale_up(offset, spread), out=luma)
-        # Rounds to nearest; the result is never below 0, so the absolute value changes nothing.
-        cv2.convertScaleAbs(luma, dst=original)
+        np.add(luma, self._dither.pattern(face.top, face.left, face.shape), out=luma)
+        np.maximum(luma, 0, out=luma)
+        cv2.convertScaleAbs(luma, dst=original)  # rounds to nearest and stops at 255
         np.copyto(target, original[: target.shape[0], : target.shape[1]])
 
     def _coefficients(self, face: FaceRegion, luma: Grid, share: float) -> tuple[Grid, Grid]:

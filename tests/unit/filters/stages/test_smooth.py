@@ -1,0 +1,163 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import FaceAreas, gradient_ratio, texture_ratio
+from filters import plain
+from filters.image import YuvImage
+from filters.stages.smooth import (
+    EDGE_VARIANCE,
+    MID_Y,
+    NOISE_VARIANCE,
+    Smooth,
+    amount,
+    edge_variances,
+)
+from tests.filter_faces import STILLS, face_at, grainy_image, look, portrait, read_images, region_in
+
+
+def smoothed(image: YuvImage, face, strength: float) -> YuvImage:
+    result = image.copy()
+    Smooth().change(result, region_in(image, face), strength)
+    return result
+
+
+def even_skin(level: float, grain: float, *, seed: int = 2) -> YuvImage:
+    random = np.random.default_rng(seed)
+    image = YuvImage.blank(640, 480)
+    image.y[:] = np.clip(np.rint(level + random.normal(0, grain, image.y.shape)), 0, 255)
+    image.u[:], image.v[:] = 112, 148
+    return image
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.3, 0.8, 1.0])
+@pytest.mark.parametrize("size_px", [20, 60, 150, 300, 500])
+def test_fast_is_plain(strength, size_px):
+    image, face = grainy_image(641, 479), face_at(330, 220, size_px, turn_deg=10)
+    fast = smoothed(image, face, strength)
+    slow = plain.smooth_face(image, region_in(image, face), strength)
+    difference = np.abs(fast.y.astype(int) - slow.y)
+    assert difference.max() <= plain.TOLERANCE
+    assert (difference > 0).mean() < 0.01
+
+
+def test_fast_is_plain_on_a_portrait(detector):
+    image = portrait()
+    face = look(detector, image)[0]
+    slow = plain.smooth_face(image, region_in(image, face), 0.8)
+    difference = np.abs(smoothed(image, face, 0.8).y.astype(int) - slow.y)
+    assert difference.max() <= plain.TOLERANCE
+
+
+def test_grain_on_even_skin_falls_by_more_than_half_and_some_stays():
+    image, face = even_skin(130, 4), face_at(320, 240, 220)
+    cheek = FaceAreas(face, 480, 640).cheek
+    assert 0.25 < texture_ratio(image.y, smoothed(image, face, 0.8).y, cheek) < 0.5
+    assert 0.25 < texture_ratio(image.y, smoothed(image, face, 1.0).y, cheek) < 0.4
+
+
+@pytest.mark.parametrize("level", [45, 60, 90, 130, 180, 205])
+def test_every_skin_tone_is_smoothed_alike(level):
+    # The same skin in another tone: contrast goes with its lightness.
+    face = face_at(320, 240, 220)
+    cheek = FaceAreas(face, 480, 640).cheek
+    ratios = []
+    for tone in (level, 130):
+        image = even_skin(tone, 6 * (tone - 16) / (130 - 16))
+        ratios.append(texture_ratio(image.y, smoothed(image, face, 0.8).y, cheek))
+    assert max(ratios) / min(ratios) < 1.25
+
+
+def test_an_edge_stays_where_it_is_and_sharp():
+    image, face = even_skin(150, 2), face_at(320, 240, 220)
+    image.y[:, 280:] -= 70
+    result = smoothed(image, face, 1.0)
+    rows = slice(230, 300)
+    step_before = image.y[rows, 279].astype(float).mean() - image.y[rows, 280].mean()
+    step_after = result.y[rows, 279].astype(float).mean() - result.y[rows, 280].mean()
+    assert step_after > 0.85 * step_before
+    # No halo: next to the edge the levels are those further away.
+    for near, far in ((slice(272, 280), slice(240, 260)), (slice(280, 288), slice(300, 310))):
+        assert abs(result.y[rows, near].mean() - result.y[rows, far].mean()) < 4
+
+
+def test_chroma_is_not_touched():
+    image, face = grainy_image(640, 480), face_at(320, 240, 200)
+    result = smoothed(image, face, 1.0)
+    assert np.array_equal(result.u, image.u)
+    assert np.array_equal(result.v, image.v)
+
+
+def test_mean_light_on_the_skin_stays():
+    image, face = even_skin(140, 5), face_at(320, 240, 220)
+    cheek = FaceAreas(face, 480, 640).cheek
+    change = smoothed(image, face, 1.0).y[cheek].mean() - image.y[cheek].mean()
+    assert abs(change) < 0.3
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_on_real_faces_skin_changes_and_eyes_stay(detector, media, name):
+    image = read_images(media / name)[0]
+    face = look(detector, image)[0]
+    areas = FaceAreas(face, image.height_px, image.width_px)
+    ratios = []
+    for strength in (0.4, 0.8, 1.0):
+        result = smoothed(image, face, strength)
+        ratios.append(texture_ratio(image.y, result.y, areas.cheek))
+        assert gradient_ratio(image.y, result.y, areas.eyes) > 0.97
+    # A band of pixels is mostly form and not skin where a face is small.
+    assert all(more < less + 0.01 for less, more in itertools.pairwise(ratios))
+    assert 0.25 < min(ratios) < 0.85
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["clip_woman_1280x720.mp4", "clip_woman_talking_700x700.mp4", "clip_man_glasses_512x480.mp4"],
+)
+def test_on_clips_half_of_the_texture_goes_at_80(detector, media, name):
+    image = read_images(media / name)[0]
+    face = look(detector, image)[0]
+    areas = FaceAreas(face, image.height_px, image.width_px)
+    assert 0.28 < texture_ratio(image.y, smoothed(image, face, 0.8).y, areas.cheek) < 0.55
+
+
+def test_a_flat_picture_stays_flat():
+    image, face = YuvImage.blank(640, 480), face_at(320, 240, 200)
+    for level in (0, 16, 128, 255):
+        image.y[:] = level
+        assert (smoothed(image, face, 1.0).y == level).all()
+
+
+def test_black_and_white_grain_stays_in_range():
+    random = np.random.default_rng(4)
+    image, face = YuvImage.blank(320, 240), face_at(160, 120, 150)
+    image.y[:] = random.choice([0, 255], image.y.shape)
+    result = smoothed(image, face, 1.0)
+    cheek = FaceAreas(face, 240, 320).cheek
+    assert texture_ratio(image.y, result.y, cheek) > 0.7  # that is no skin: it is all edges
+
+
+def test_the_slider_shows_from_its_first_half_and_ends_where_it_should():
+    steps = np.diff([amount(position / 100) for position in range(101)])
+    assert amount(0) == 0
+    assert (steps > 0).all()
+    assert (np.diff(steps) < 0).all()
+    assert amount(0.5) > 0.6 * amount(1)
+
+
+@pytest.mark.parametrize("level", [20, 60, 128, 230])
+def test_the_threshold_stays_within_its_bounds(level):
+    shape = (20, 20)
+    mean, skin = np.full(shape, level, np.float32), np.ones(shape, np.float32)
+    contrast = ((level - 16) / (MID_Y - 16)) ** 2
+    for variance in (0, 1, 30, 1e6):
+        edges = edge_variances(mean, np.full(shape, variance, np.float32), skin)
+        share = edges - NOISE_VARIANCE
+        assert (share >= EDGE_VARIANCE[0] * contrast * 0.999).all()
+        assert (share <= EDGE_VARIANCE[1] * contrast * 1.001).all()
+
+
+def test_a_face_without_skin_has_a_threshold_too():
+    empty = np.zeros((6, 6), np.float32)
+    assert (edge_variances(empty, empty, empty) >= NOISE_VARIANCE).all()
