@@ -1,0 +1,586 @@
+import asyncio
+import time
+
+import pytest
+from aiortc.sdp import SessionDescription
+
+from mediasrv.node import Node, new_peer_id, new_resume_token
+from mediasrv.processing import FilterState
+from mediasrv.rooms import Directory
+from mediasrv.transport.endpoint import TransportEndpoint
+from signaling.errors import ErrorCode, Refused
+from signaling.messages import Publish, SetFilter, Subscribe, Unpublish
+from tests.loopback import LoopbackClient
+from tests.node_stage import HOST_OFFER, OFF, VIEWER_OFFER, Caller, FakeStreams, node_stage
+
+
+@pytest.fixture
+async def stage():
+    async with node_stage() as made:
+        yield made
+
+
+def types(messages: list[dict]) -> list[str]:
+    return [message["type"] for message in messages]
+
+
+def error_code(messages: list[dict]) -> str:
+    (error,) = [message for message in messages if message["type"] == "error"]
+    assert error["reply_to"] == "q"
+    return error["code"]
+
+
+# Going live.
+
+
+async def test_a_host_joins_publishes_and_is_live_once_its_media_is_connected(stage):
+    host, joined = await stage.joined("host")
+    assert (joined["state"], joined["publishing"]) == ("waiting", False)
+    assert joined["resume"]
+    assert stage.warmed == 1
+    (published,) = await host.ask("publish", sdp=HOST_OFFER)
+    assert published["type"] == "published"
+    answer = SessionDescription.parse(published["sdp"])
+    assert [section.direction for section in answer.media] == ["recvonly", "recvonly"]
+    assert stage.node.listing()[0].state == "waiting"
+    stage.endpoint.transports[0].handler.connected()
+    assert host.told() == [{"type": "host_media", "state": "connected"}]
+    assert stage.node.listing()[0].state == "live"
+
+
+async def test_a_viewer_who_joins_first_waits_for_the_host(stage):
+    viewer, joined = await stage.joined("viewer")
+    assert joined["state"] == "waiting"
+    assert error_code(await viewer.ask("subscribe", sdp=VIEWER_OFFER)) == "not_live"
+    host, _ = await stage.joined("host")
+    await host.ask("publish", sdp=HOST_OFFER)
+    assert viewer.types() == []
+    stage.endpoint.transports[0].handler.connected()
+    assert viewer.types() == ["host_live", "host_media"]
+    (subscribed,) = await viewer.ask("subscribe", sdp=VIEWER_OFFER)
+    assert subscribed["type"] == "subscribed"
+    answer = SessionDescription.parse(subscribed["sdp"])
+    assert [section.direction for section in answer.media] == ["sendonly", "sendonly"]
+
+
+async def test_a_viewer_who_comes_late_subscribes_at_once(stage):
+    host, _ = await stage.live_host()
+    viewer, joined = await stage.joined("viewer", name="Ada")
+    assert (joined["state"], joined["viewers"]) == ("live", 1)
+    await stage.subscribe(viewer)
+    (announced,) = [m for m in host.told() if m["type"] == "peer_joined"]
+    assert (announced["peer"], announced["name"]) == (joined["peer"], "Ada")
+
+
+async def test_a_second_host_is_refused(stage):
+    await stage.live_host()
+    second = await stage.caller()
+    answer = await second.ask("join", version=1, room="r", role="host")
+    assert error_code(answer) == "room_taken"
+    answer = await second.ask("join", version=1, room="r", role="host", resume="a guess")
+    assert error_code(answer) == "room_taken"
+    assert stage.warmed == 1
+    # The connection may go elsewhere.
+    assert types(await second.ask("join", version=1, room="other", role="host")) == ["joined"]
+
+
+async def test_rooms_do_not_know_of_each_other(stage):
+    _, one = await stage.live_host("one")
+    _, two = await stage.live_host("two")
+    viewer, media = await stage.watching("one")
+    two.close("lost")
+    assert viewer.types() == []
+    assert (one.reason, media.reason) == (None, None)
+
+
+# The host's connection.
+
+
+async def test_a_host_comes_back_within_its_grace_and_viewers_notice_little(stage):
+    host, joined = await stage.joined("host")
+    media = await stage.publish(host)
+    viewer, watched = await stage.watching()
+    viewer.told()
+    await host.drop()
+    assert viewer.told() == [{"type": "host_away", "grace_s": 10.0}]
+    stage.wait(9.9)
+    assert (media.reason, watched.reason) == (None, None)
+    back, again = await stage.joined("host", resume=joined["resume"])
+    assert (again["peer"], again["publishing"]) == (joined["peer"], True)
+    assert viewer.types() == ["host_returned"]
+    stage.wait(60)
+    assert (media.reason, watched.reason) == (None, None)
+    assert back.close is None
+
+
+async def test_the_grace_of_a_host_ends(stage):
+    host, _ = await stage.joined("host")
+    media = await stage.publish(host)
+    viewer, watched = await stage.watching()
+    viewer.told()
+    await host.drop()
+    stage.wait(10.1)
+    assert types(viewer.told()) == ["host_away", "host_left"]
+    assert media.reason == "the host has gone: timeout"
+    # The viewer stays for the next host.
+    assert watched.reason is None
+    _, joined = await stage.joined("host")
+    assert (joined["publishing"], joined["viewers"]) == (False, 1)
+
+
+async def test_a_resumed_session_replaces_its_other_connection(stage):
+    host, joined = await stage.joined("host")
+    media = await stage.publish(host)
+    host.told()
+    viewer, _ = await stage.joined("viewer")
+    await stage.joined("host", resume=joined["resume"])
+    assert host.told()[-1] == {"type": "left", "reason": "replaced"}
+    assert host.close is not None
+    assert host.close.code == 1000
+    # The end of the old connection is no drop.
+    await host.drop()
+    assert viewer.types() == []
+    stage.wait(60)
+    assert media.reason is None
+
+
+async def test_a_host_who_publishes_again_is_replaced_only_when_the_new_way_is_up(stage):
+    host, first = await stage.live_host()
+    viewer, watched = await stage.watching()
+    viewer.told()
+    await host.ask("publish", sdp=HOST_OFFER)
+    second = stage.endpoint.transports[-1]
+    assert first.reason is None
+    second.handler.connected()
+    assert (first.reason, second.reason, watched.reason) == ("replaced", None, None)
+    assert viewer.types() == ["host_live", "host_media"]
+
+
+async def test_an_attempt_to_publish_replaces_the_one_before_it(stage):
+    host, _ = await stage.joined("host")
+    await host.ask("publish", sdp=HOST_OFFER)
+    await host.ask("publish", sdp=HOST_OFFER)
+    first, second = stage.endpoint.transports
+    assert (first.reason, second.reason) == ("replaced", None)
+    # What the replaced one still says is not heard.
+    first.handler.connected()
+    assert stage.node.listing()[0].state == "waiting"
+    second.close("not connected in time")
+    assert host.told() == []
+
+
+async def test_everybody_is_told_when_the_media_of_the_host_is_lost(stage):
+    host, media = await stage.live_host()
+    viewer, _ = await stage.watching()
+    host.told()
+    viewer.told()
+    media.close("no sign of life from the peer")
+    assert host.told() == viewer.told() == [{"type": "host_media", "state": "lost"}]
+    await stage.publish(host)
+    assert viewer.types() == ["host_live", "host_media"]
+
+
+# Leaving.
+
+
+async def test_a_host_leaves(stage):
+    host, media = await stage.live_host()
+    viewer, watched = await stage.watching()
+    viewer.told()
+    left = (await host.ask("leave"))[-1]
+    assert left == {"type": "left", "reason": "left", "reply_to": "q"}
+    assert (host.close.code, host.close.reason) == (1000, "left")
+    assert media.reason == "the host has gone: left"
+    assert watched.reason is None
+    assert viewer.types() == ["host_left"]
+    await host.drop()
+    assert viewer.types() == []
+
+
+async def test_a_viewer_leaves(stage):
+    host, media = await stage.live_host()
+    viewer, watched = await stage.watching()
+    host.told()
+    assert types(await viewer.ask("leave")) == ["left"]
+    assert (watched.reason, media.reason) == ("left", None)
+    assert host.types() == ["peer_left"]
+
+
+async def test_a_viewer_who_never_subscribed_leaves(stage):
+    viewer, _ = await stage.joined("viewer")
+    assert types(await viewer.ask("leave")) == ["left"]
+    assert stage.node.listing() == []
+
+
+async def test_a_viewer_whose_connection_drops_keeps_its_media(stage):
+    host, _ = await stage.live_host()
+    viewer, watched = await stage.watching()
+    await viewer.drop()
+    assert host.types()[-1] == "peer_left"
+    assert watched.reason is None
+    await host.ask("leave")
+    # Nobody is in the room any more.
+    assert watched.reason == "the room is closed"
+
+
+async def test_a_host_stops_and_starts_again(stage):
+    host, media = await stage.live_host()
+    viewer, watched = await stage.watching()
+    host.told()
+    viewer.told()
+    answer = await host.ask("unpublish")
+    assert answer[-1] == {"type": "unpublished", "reply_to": "q"}
+    assert media.reason == "unpublished"
+    assert watched.reason is None
+    assert viewer.told()[-1] == {"type": "host_left", "reason": "stopped"}
+    assert error_code(await viewer.ask("subscribe", sdp=VIEWER_OFFER)) == "not_live"
+    await stage.publish(host)
+    assert viewer.types() == ["host_live", "host_media"]
+
+
+async def test_a_viewer_unsubscribes_and_subscribes_again(stage):
+    await stage.live_host()
+    viewer, first = await stage.watching()
+    answer = await viewer.ask("unsubscribe")
+    assert answer[-1] == {"type": "unsubscribed", "reply_to": "q"}
+    assert first.reason == "unsubscribed"
+    second = await stage.subscribe(viewer)
+    third = await stage.subscribe(viewer)
+    assert (second.reason, third.reason) == ("replaced", None)
+
+
+# Bad requests.
+
+
+@pytest.mark.parametrize(
+    ("sdp", "code"),
+    [
+        ("v=0", "bad_sdp"),
+        ("\x00", "bad_sdp"),
+        (VIEWER_OFFER, "bad_sdp"),
+        (HOST_OFFER.replace("VP8", "VP7").replace("H264", "H261"), "unsupported_codec"),
+    ],
+)
+async def test_a_bad_publication_is_refused_and_the_connection_goes_on(stage, sdp, code):
+    host, _ = await stage.joined("host")
+    assert error_code(await host.ask("publish", sdp=sdp)) == code
+    assert stage.endpoint.transports == []
+    await stage.publish(host)
+
+
+@pytest.mark.parametrize(
+    ("sdp", "code"),
+    [
+        ("v=0", "bad_sdp"),
+        (HOST_OFFER, "bad_sdp"),
+        (VIEWER_OFFER.replace("VP8", "VP7"), "unsupported_codec"),
+        (VIEWER_OFFER.replace("opus", "opera"), "unsupported_codec"),
+    ],
+)
+async def test_a_bad_subscription_is_refused_and_the_former_one_goes_on(stage, sdp, code):
+    await stage.live_host()
+    viewer, watched = await stage.watching()
+    assert error_code(await viewer.ask("subscribe", sdp=sdp)) == code
+    assert watched.reason is None
+
+
+@pytest.mark.parametrize("kind", ["publish", "unpublish", "set_filter"])
+async def test_a_viewer_does_not_do_what_hosts_do(stage, kind):
+    await stage.live_host()
+    viewer, _ = await stage.joined("viewer")
+    fields = {"sdp": HOST_OFFER} if kind == "publish" else {}
+    assert error_code(await viewer.ask(kind, **fields)) == "not_allowed"
+
+
+@pytest.mark.parametrize(
+    "message", [Publish(sdp=HOST_OFFER), Unpublish(), SetFilter(enabled=True)], ids=lambda m: m.type
+)
+async def test_rights_do_not_depend_on_the_protocol(stage, message):
+    _, media = await stage.live_host()
+    viewer, _ = await stage.joined("viewer")
+    with pytest.raises(Refused) as refused:
+        await stage.node.handle(viewer.connection, message)
+    assert refused.value.code is ErrorCode.NOT_ALLOWED
+    assert media.reason is None
+    assert len(stage.endpoint.transports) == 1
+    assert stage.streams.made == []
+
+
+async def test_nothing_is_done_for_who_has_not_joined(stage):
+    stranger = await stage.caller()
+    for message in (Publish(sdp=HOST_OFFER), Subscribe(sdp=VIEWER_OFFER), SetFilter()):
+        with pytest.raises(Refused) as refused:
+            await stage.node.handle(stranger.connection, message)
+        assert refused.value.code is ErrorCode.WRONG_ORDER
+    await stranger.drop()
+
+
+# The filter.
+
+
+async def test_a_filter_is_set_before_and_while_live(stage):
+    host, joined = await stage.joined("host")
+    viewer, _ = await stage.joined("viewer")
+    host.told()
+    assert joined["filter"] == OFF.model_dump()
+    (changed,) = await host.ask("set_filter", enabled=True, params={"smooth": 80})
+    assert changed == {
+        "type": "filter_changed",
+        "reply_to": "q",
+        "filter": {
+            "state": "off",
+            "enabled": True,
+            "params": {"smooth": 80, "brighten": 10},
+            "reason": None,
+        },
+    }
+    assert viewer.types() == ["filter_changed"]
+    assert stage.streams.made == []
+    await stage.publish(host)
+    await asyncio.sleep(0)
+    (stream,) = stage.streams.made
+    assert stream.parameters == {"smooth": 80, "brighten": 10}
+    states = [m["filter"]["state"] for m in viewer.told() if m["type"] == "filter_changed"]
+    assert states == ["starting", "on"]
+
+
+async def test_a_slider_moves_what_it_names_and_does_not_disturb_viewers(stage):
+    host, _ = await stage.live_host()
+    await host.ask("set_filter", enabled=True)
+    await asyncio.sleep(0)
+    viewer, _ = await stage.joined("viewer")
+    host.told()
+    (changed,) = await host.ask("set_filter", params={"brighten": 55})
+    assert changed["filter"]["params"] == {"smooth": 40, "brighten": 55}
+    assert changed["filter"]["state"] == "on"
+    assert stage.streams.made[0].parameters == {"smooth": 40, "brighten": 55}
+    assert viewer.types() == []
+
+
+async def test_a_request_that_changes_nothing_is_answered(stage):
+    host, _ = await stage.joined("host")
+    (changed,) = await host.ask("set_filter")
+    assert changed["filter"] == OFF.model_dump()
+
+
+@pytest.mark.parametrize(
+    "params", [{"unknown": 1}, {"smooth": -1}, {"smooth": 101}, {"smooth": 2**31 - 1}, {"": 1}]
+)
+async def test_a_bad_filter_is_refused_and_changes_nothing(stage, params):
+    host, _ = await stage.joined("host")
+    answer = await host.ask("set_filter", enabled=True, params=params)
+    assert error_code(answer) in ("bad_filter", "bad_message")
+    (changed,) = await host.ask("set_filter")
+    assert changed["filter"] == OFF.model_dump()
+
+
+async def test_trouble_of_the_filter_is_told_to_host_and_viewers(stage):
+    host, _ = await stage.live_host()
+    await host.ask("set_filter", enabled=True)
+    await asyncio.sleep(0)
+    viewer, _ = await stage.joined("viewer")
+    host.told()
+    stage.streams.made[0].on_state(FilterState.RECOVERING, "the worker died")
+    for caller in (host, viewer):
+        (changed,) = caller.told()
+        assert (changed["filter"]["state"], changed["filter"]["reason"]) == (
+            "recovering",
+            "the worker died",
+        )
+
+
+async def test_the_filter_of_a_host_ends_with_it(stage):
+    host, _ = await stage.live_host()
+    viewer, _ = await stage.joined("viewer")
+    await host.ask("set_filter", enabled=True, params={"smooth": 99})
+    await asyncio.sleep(0)
+    await host.ask("leave")
+    assert viewer.told()[-1] == {"type": "filter_changed", "filter": OFF.model_dump()}
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert stage.streams.made[0].reason is not None
+    _, joined = await stage.joined("host")
+    assert joined["filter"] == OFF.model_dump()
+
+
+# The end.
+
+
+async def test_a_shutdown_tells_everybody_and_closes_all_media():
+    async with node_stage() as stage:
+        host, media = await stage.live_host()
+        await host.ask("set_filter", enabled=True)
+        viewer, watched = await stage.watching()
+        waiting, _ = await stage.joined("viewer", room="elsewhere")
+        callers = (host, viewer, waiting)
+    for caller in callers:
+        assert caller.told()[-1] == {"type": "left", "reason": "shutdown"}
+        assert caller.close.code == 1001
+    assert media.reason == "the host has gone: shutdown"
+    assert watched.reason == "the room is closed"
+    assert stage.streams.made[0].reason is not None
+    # What comes after is refused and does nothing.
+    late = await stage.caller()
+    answer = await late.ask("join", version=1, room="r", role="viewer")
+    assert error_code(answer) == "overloaded"
+    for caller in callers:
+        await caller.drop()
+
+
+async def test_an_error_inside_comes_out_as_it_is():
+    async def fail() -> None:
+        async with node_stage() as stage:
+            await stage.live_host()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+
+async def test_cancelling_whoever_runs_a_node_ends_it():
+    callers = []
+
+    async def run() -> None:
+        async with node_stage() as stage:
+            callers.append((await stage.live_host())[0])
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run())
+    while not callers:  # noqa: ASYNC110 (two turns of the loop)
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert callers[0].told()[-1] == {"type": "left", "reason": "shutdown"}
+
+
+async def test_a_room_that_closes_leaves_nothing(stage):
+    for _ in range(3):
+        host, _ = await stage.live_host()
+        viewer, _ = await stage.watching()
+        dropped, _ = await stage.watching()
+        await host.ask("set_filter", enabled=True)
+        await asyncio.sleep(0)
+        await dropped.drop()
+        await host.ask("leave")
+        await viewer.ask("leave")
+        for caller in (host, viewer):
+            await caller.drop()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    node = stage.node
+    assert node.listing() == []
+    assert (node._media, node._connections, node._hosts, node._faulty_rooms) == ({}, {}, {}, set())
+    assert stage.endpoint.open_transports == []
+    assert {stream.reason is None for stream in stage.streams.made} == {False}
+    assert len(node._group._tasks) == 1  # the timer
+
+
+async def test_a_host_whose_grace_ends_in_an_empty_room_leaves_nothing(stage):
+    host, _ = await stage.live_host()
+    await host.drop()
+    stage.wait(11)
+    assert (stage.node._media, stage.node._connections, stage.node._hosts) == ({}, {}, {})
+
+
+# Faults of ours.
+
+
+async def test_a_room_whose_timer_fails_does_not_stop_the_others(stage, caplog, monkeypatch):
+    await stage.live_host("one")
+    _, other = await stage.live_host("two")
+
+    def fail(now: float) -> None:
+        raise ZeroDivisionError(now)
+
+    monkeypatch.setattr(stage.node._media["one"].broadcast, "tick", fail)
+    ticks = []
+    monkeypatch.setattr(stage.node._media["two"].broadcast, "tick", ticks.append)
+    for _ in range(3):
+        stage.wait(1)
+    assert len(ticks) >= 3
+    assert caplog.text.count("the timer of a room failed") == 1
+    assert other.reason is None
+
+
+async def test_a_timer_that_fails_runs_again(caplog, monkeypatch):
+    monkeypatch.setattr("mediasrv.node.TICK_S", 0.0)
+    async with node_stage() as stage:
+        ticked = asyncio.Event()
+        failures = [ZeroDivisionError("a fault of the directory")]
+
+        def deadline() -> None:
+            if failures:
+                raise failures.pop()
+            ticked.set()
+
+        monkeypatch.setattr(stage.node.directory, "deadline", deadline)
+        async with asyncio.timeout(5):
+            await ticked.wait()
+        monkeypatch.undo()
+    assert "a fault of the directory" in caplog.text
+
+
+async def test_work_in_the_background_that_fails_is_logged_and_ends_nothing(stage, caplog):
+    async def fail() -> None:
+        raise ZeroDivisionError("a fault in the background")
+
+    stage.node._spawn(fail())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert "a fault in the background" in caplog.text
+    await stage.live_host()
+
+
+async def test_a_node_knows_its_port(stage):
+    assert stage.node.udp_port == 4000
+
+
+def test_ids_and_tokens_cannot_be_guessed():
+    drawn = {draw() for draw in (new_peer_id, new_resume_token) for _ in range(1000)}
+    assert len(drawn) == 2000
+    assert len(new_peer_id()) >= 16
+    assert len(new_resume_token()) >= 32
+
+
+# On real sockets.
+
+
+async def test_a_fault_in_the_media_of_one_room_leaves_the_other_alone(monkeypatch, caplog):
+    directory = Directory(new_id=new_peer_id, new_token=new_resume_token, initial_filter=OFF)
+    async with (
+        TransportEndpoint(0, time.monotonic, local_addresses=lambda: ["127.0.0.1"]) as endpoint,
+        Node(
+            endpoint,
+            FakeStreams(),
+            clock=time.monotonic,
+            initial_filter=OFF,
+            directory=directory,
+            host_arrived=lambda: None,
+        ) as node,
+    ):
+        hosts = {}
+        for room in ("one", "two"):
+            caller = await Caller(node, time.monotonic).open()
+            await caller.ask("join", version=1, room=room, role="host")
+            client = LoopbackClient("video", sends=True)
+            (published,) = await caller.ask("publish", sdp=await client.offer())
+            await client.accept(published["sdp"])
+            await client.connected()
+            hosts[room] = client
+
+        def fail(datagram: bytes, now: float) -> None:
+            raise ZeroDivisionError("a fault of the relay")
+
+        monkeypatch.setattr(node._media["one"].broadcast, "receive_rtp", fail)
+        arrived = asyncio.Event()
+        monkeypatch.setattr(node._media["two"].broadcast, "receive_rtp", lambda *_: arrived.set())
+        await hosts["one"].send(hosts["one"].packet("video", 1, b"\x10x"))
+        await hosts["one"].ended()
+        await hosts["two"].send(hosts["two"].packet("video", 1, b"\x10x"))
+        async with asyncio.timeout(5):
+            await arrived.wait()
+        assert "a fault of the relay" in caplog.text
+        assert [room.state for room in node.listing()] == ["live", "live"]
+        for client in hosts.values():
+            await client.close()
