@@ -55,7 +55,14 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
             running["node"] = app.state.node = node
             yield
 
-    app = FastAPI(title="mediasrv", version=mediasrv.__version__, lifespan=lifespan)
+    # FastAPI's own pages load their scripts from elsewhere; /docs is one of ours.
+    app = FastAPI(
+        title="mediasrv",
+        version=mediasrv.__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.include_router(api_router(lambda: running["node"], Parameters.json_schema(), clock=clock))
 
     @app.websocket("/ws")

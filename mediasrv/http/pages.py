@@ -1,4 +1,4 @@
-"""Browser pages: three documents, their static files and the headers that fence them.
+"""Browser pages: a few documents, their static files and the headers that fence them.
 
 Every file is read once, at start, into memory: what is served is exactly what was there when the
 server started, a request touches no disk, and a path that is not in the table does not exist, so
@@ -23,7 +23,7 @@ from signaling.messages import ROOM_PATTERN
 
 WEB_ROOT = Path(__file__).resolve().parent.parent / "web"
 
-DOCUMENTS = ("index.html", "host.html", "watch.html", "404.html")
+DOCUMENTS = ("index.html", "host.html", "watch.html", "docs.html", "404.html")
 
 # Checked here so that a mistyped link says so, and not the websocket behind it.
 _ROOM = re.compile(ROOM_PATTERN)
@@ -128,7 +128,7 @@ def _serve(asset: Asset, request: Request, status: int = 200) -> Response:
 
 
 def pages_router(assets: Mapping[str, Asset]) -> APIRouter:
-    """Build the routes ``/``, ``/host/{room}``, ``/watch/{room}`` and ``/static/``.
+    """Build the routes ``/``, ``/docs``, ``/host/{room}``, ``/watch/{room}``, ``/static/``.
 
     Args:
         assets: What :func:`load_assets` read. Not copied.
@@ -150,6 +150,10 @@ def pages_router(assets: Mapping[str, Asset]) -> APIRouter:
     @router.api_route("/", methods=methods)
     async def lobby(request: Request) -> Response:
         return _serve(assets["index.html"], request)
+
+    @router.api_route("/docs", methods=methods)
+    async def docs(request: Request) -> Response:
+        return _serve(assets["docs.html"], request)
 
     @router.api_route("/favicon.ico", methods=methods)
     async def favicon(request: Request) -> Response:

@@ -105,7 +105,7 @@ def test_pages_ask_no_other_address_for_anything(
     asked: list[str] = []
     page = context.new_page()
     page.on("request", lambda request: asked.append(request.url))
-    for path in ("/", f"/host/{room}", f"/watch/{room}"):
+    for path in ("/", f"/host/{room}", f"/watch/{room}", "/docs"):
         page.goto(server.url + path)
         page.wait_for_timeout(500)
     context.close()
