@@ -31,19 +31,19 @@ class FaceAreas(FacialData):
     """Where to measure on one face.
 
     Attributes:
-        cheek: True on the cheek that is nearer to the camera, shape (H, W). The other one is
-            often a sliver between nose and hair.
+        cheeks: True where cheek is measured, shape (H, W): on the one nearer to the camera, for
+            the other is often a sliver between nose and hair.
         eyes: True on both eyes with lids and lashes, shape (H, W).
     """
 
-    __slots__ = ("cheek", "eyes")
+    __slots__ = ("cheeks", "eyes")
 
     def __init__(self, landmarks: FaceLandmarks, height_px: int, width_px: int) -> None:
         flat = np.asarray(landmarks.points())[:, :2]
         cheeks = [_grown(flat[ring], CHEEK_SIZE) for ring in (mesh.LEFT_CHEEK, mesh.RIGHT_CHEEK)]
         near = max(cheeks, key=cv2.contourArea)
         eyes = [_grown(flat[ring], EYE_SIZE) for ring in (mesh.LEFT_EYE, mesh.RIGHT_EYE)]
-        self.cheek = _filled([near], height_px, width_px)
+        self.cheeks = _filled([near], height_px, width_px)
         self.eyes = _filled(eyes, height_px, width_px)
 
 
@@ -95,7 +95,7 @@ def texture_ratio(before: Luma, after: Luma, area: Area) -> float:
     Args:
         before: Luma of the unfiltered picture, shape (H, W).
         after: Luma of the filtered one, same shape.
-        area: Where to measure; :attr:`FaceAreas.cheek`.
+        area: Where to measure; :attr:`FaceAreas.cheeks`.
     """
     return texture(after, area) / max(texture(before, area), 1e-6)
 

@@ -34,7 +34,7 @@ def _unit_points() -> np.ndarray:
     for _ in range(3):
         found = mesh.detect(image)
     mesh.close()
-    points = np.asarray(found[0].points()).astype(np.float64)
+    points = np.asarray(found[0].points()).copy()
     points[:, :2] -= points[:, :2].mean(axis=0)
     return points / measure_size_px(points)
 
@@ -120,7 +120,8 @@ def read_images(path: Path, count: int = 1) -> list[YuvImage]:
     """The first images of a still or clip."""
     with av.open(str(path)) as container:
         frames = (frame for frame, _ in zip(container.decode(video=0), range(count), strict=False))
-        return [image_of_rgb(frame.to_ndarray(format="rgb24")) for frame in frames]
+        pictures = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
+    return [image_of_rgb(rgb) for rgb in pictures]
 
 
 def look(detector: MediaPipeFaceMesh, image: YuvImage) -> Sequence[FaceLandmarks]:

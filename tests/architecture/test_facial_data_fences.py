@@ -61,8 +61,11 @@ def kinds() -> list:
 
 def test_every_class_that_holds_facial_data_is_tried():
     def subclasses(kind: type) -> set[type]:
-        direct = set(kind.__subclasses__())
-        return direct.union(*(subclasses(child) for child in direct)) if direct else set()
+        found: set[type] = set()
+        children: list[type] = kind.__subclasses__()
+        for child in children:
+            found |= {child} | subclasses(child)
+        return found
 
     assert subclasses(FacialData) == {type(kind) for kind in every_kind()}
 

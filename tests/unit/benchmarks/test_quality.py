@@ -68,22 +68,22 @@ def test_ratios_on_flat_ground_are_finite():
 
 def test_areas_lie_on_cheek_and_eyes():
     areas = FaceAreas(face_at(320, 240, 200), 480, 640)
-    assert areas.cheek.shape == areas.eyes.shape == (480, 640)
+    assert areas.cheeks.shape == areas.eyes.shape == (480, 640)
     rows, columns = np.nonzero(areas.eyes)
-    assert rows.mean() < np.nonzero(areas.cheek)[0].mean()
+    assert rows.mean() < np.nonzero(areas.cheeks)[0].mean()
     assert columns.min() < 320 < columns.max()
-    assert not (areas.cheek & areas.eyes).any()
-    assert 500 < areas.cheek.sum() < 8000
+    assert not (areas.cheeks & areas.eyes).any()
+    assert 500 < areas.cheeks.sum() < 8000
 
 
 def test_areas_of_a_cut_face_stay_inside_the_picture():
     areas = FaceAreas(face_at(0, 0, 200), 100, 100)
-    assert areas.cheek.shape == (100, 100)
+    assert areas.cheeks.shape == (100, 100)
 
 
 def test_finding_areas_needs_a_face():
     image = grainy_image(320, 240)
-    assert find_areas(image, KnownFaces([face_at(160, 120, 100)])).cheek.any()
+    assert find_areas(image, KnownFaces([face_at(160, 120, 100)])).cheeks.any()
     with pytest.raises(ValueError, match="no face"):
         find_areas(image, KnownFaces([]))
 

@@ -52,7 +52,7 @@ def test_fast_is_plain_on_a_portrait(detector):
 
 def test_grain_on_even_skin_falls_by_more_than_half_and_some_stays():
     image, face = even_skin(130, 4), face_at(320, 240, 220)
-    cheek = FaceAreas(face, 480, 640).cheek
+    cheek = FaceAreas(face, 480, 640).cheeks
     assert 0.25 < texture_ratio(image.y, smoothed(image, face, 0.8).y, cheek) < 0.5
     assert 0.25 < texture_ratio(image.y, smoothed(image, face, 1.0).y, cheek) < 0.4
 
@@ -61,7 +61,7 @@ def test_grain_on_even_skin_falls_by_more_than_half_and_some_stays():
 def test_every_skin_tone_is_smoothed_alike(level):
     # The same skin in another tone: contrast goes with its lightness.
     face = face_at(320, 240, 220)
-    cheek = FaceAreas(face, 480, 640).cheek
+    cheek = FaceAreas(face, 480, 640).cheeks
     ratios = []
     for tone in (level, 130):
         image = even_skin(tone, 6 * (tone - 16) / (130 - 16))
@@ -91,7 +91,7 @@ def test_chroma_is_not_touched():
 
 def test_mean_light_on_the_skin_stays():
     image, face = even_skin(140, 5), face_at(320, 240, 220)
-    cheek = FaceAreas(face, 480, 640).cheek
+    cheek = FaceAreas(face, 480, 640).cheeks
     change = smoothed(image, face, 1.0).y[cheek].mean() - image.y[cheek].mean()
     assert abs(change) < 0.3
 
@@ -104,7 +104,7 @@ def test_on_real_faces_skin_changes_and_eyes_stay(detector, media, name):
     ratios = []
     for strength in (0.4, 0.8, 1.0):
         result = smoothed(image, face, strength)
-        ratios.append(texture_ratio(image.y, result.y, areas.cheek))
+        ratios.append(texture_ratio(image.y, result.y, areas.cheeks))
         assert gradient_ratio(image.y, result.y, areas.eyes) > 0.97
     # A band of pixels is mostly form and not skin where a face is small.
     assert all(more < less + 0.01 for less, more in itertools.pairwise(ratios))
@@ -119,7 +119,7 @@ def test_on_clips_half_of_the_texture_goes_at_80(detector, media, name):
     image = read_images(media / name)[0]
     face = look(detector, image)[0]
     areas = FaceAreas(face, image.height_px, image.width_px)
-    assert 0.28 < texture_ratio(image.y, smoothed(image, face, 0.8).y, areas.cheek) < 0.55
+    assert 0.28 < texture_ratio(image.y, smoothed(image, face, 0.8).y, areas.cheeks) < 0.55
 
 
 def test_a_flat_picture_stays_flat():
@@ -134,7 +134,7 @@ def test_black_and_white_grain_stays_in_range():
     image, face = YuvImage.blank(320, 240), face_at(160, 120, 150)
     image.y[:] = random.choice([0, 255], image.y.shape)
     result = smoothed(image, face, 1.0)
-    cheek = FaceAreas(face, 240, 320).cheek
+    cheek = FaceAreas(face, 240, 320).cheeks
     assert texture_ratio(image.y, result.y, cheek) > 0.7  # that is no skin: it is all edges
 
 

@@ -1,6 +1,7 @@
 import struct
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,7 +26,7 @@ def write_picture(path: Path, pixels: np.ndarray, codec: str = "png", layout: st
     source = "rgba" if pixels.shape[2] == 4 else "rgb24"
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=source)
     frame = frame.reformat(format=layout or source)
-    encoder = av.VideoCodecContext.create(codec, "w")
+    encoder: Any = av.VideoCodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
     encoder.time_base = Fraction(1, 25)
     packets = [*encoder.encode(frame), *encoder.encode(None)]
