@@ -23,6 +23,7 @@ class Outbox:
         self._limit_bytes = limit_bytes
         self._limit_frames = limit_frames
         self._current = memoryview(b"")  # being sent, cannot be taken back
+        self._is_mid_message = False
         self._configure: bytes | None = None
         self._keyframe_request: bytes | None = None
         self._frames: deque[bytes] = deque()
@@ -34,6 +35,11 @@ class Outbox:
     def awaits_keyframe(self) -> bool:
         """Whether only a keyframe will be accepted."""
         return self._awaits_keyframe
+
+    @property
+    def is_mid_message(self) -> bool:
+        """Whether part of a message is sent and its rest must come next."""
+        return self._is_mid_message
 
     def configure(self, configure: Configure) -> None:
         """Send settings before any frame that still waits; they replace unsent ones."""
@@ -79,6 +85,7 @@ class Outbox:
     def mark_sent(self, count: int) -> None:
         """Note that ``count`` bytes of :meth:`next_bytes` are on their way."""
         self._current = self._current[count:]
+        self._is_mid_message = bool(self._current)
 
     def _has_room(self, payload_bytes: int) -> bool:
         return (

@@ -17,9 +17,9 @@ FAILURE_PAUSE_S = 5.0
 class SpareWorkers:
     """The only place where workers are started and the last that lets go of them.
 
-    Starts nothing until :meth:`warm`, :meth:`admit` or :meth:`take` is called for the first
-    time; from then on keeps ``config.spares`` ready workers. A stream holds one admission for
-    its whole life, however many workers it uses up.
+    Starts nothing until :meth:`warm` or :meth:`take` is called for the first time; from then on
+    keeps ``config.spares`` ready workers. A stream holds one admission for its whole life,
+    however many workers it uses up.
     """
 
     def __init__(self, config: ProcessingConfig) -> None:
@@ -116,7 +116,11 @@ class SpareWorkers:
             await asyncio.wait(tasks)
 
     def _start_missing(self) -> None:
-        self._replenishing = None
+        if self._is_closed:
+            return
+        if self._replenishing is not None:
+            self._replenishing.cancel()
+            self._replenishing = None
         wanted = len(self._waiters) + self._config.spares
         for _ in range(wanted - len(self._ready) - len(self._starting)):
             self._start_one()
@@ -192,6 +196,11 @@ class SpareWorkers:
             self._hand_out(waiter.result())
 
     def _replenish_after(self, delay_s: float) -> None:
-        if not self._is_closed and self._replenishing is None:
-            loop = asyncio.get_running_loop()
-            self._replenishing = loop.call_later(delay_s, self._start_missing)
+        if self._is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._replenishing is not None:
+            if self._replenishing.when() <= loop.time() + delay_s:
+                return
+            self._replenishing.cancel()
+        self._replenishing = loop.call_later(delay_s, self._start_missing)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -32,16 +33,23 @@ from mediasrv.processing.worker_process import WorkerProcess
 logger = logging.getLogger(__name__)
 
 WATCHDOG_INTERVAL_S = 0.1
+# Frames that one worker may have in hand: the outbox (60) and as many tiny ones as fit the socket.
+MAX_FRAMES_IN_HAND = 1024
 
 
 @dataclass(slots=True)
 class StreamCounters:
-    """Totals of one stream, over all its workers; durations are sums over ``frames_out``."""
+    """Totals of one stream, over all its workers; durations are sums over ``frames_out``.
+
+    ``latency_us`` is the time from :meth:`BeautyStream.feed` to ``on_frame``, the others are what
+    the workers measured.
+    """
 
     frames_in: int = 0
     frames_dropped: int = 0
     frames_out: int = 0
     workers_lost: int = 0
+    latency_us: int = 0
     decode_us: int = 0
     landmarks_us: int = 0
     filter_us: int = 0
@@ -57,7 +65,7 @@ class BeautyStream:
     :meth:`feed`, :meth:`configure` and :meth:`close`, and must not block.
 
     Guarantees:
-        - Frames out are in order, carry the timestamp of the frame that went in, and the first
+        - Frames out are in order, at most one for each frame in, with its timestamp; the first
           one of every worker is a keyframe.
         - ``on_keyframe_needed`` is called whenever only a keyframe from the host can help, at
           most once per ``keyframe_interval_s``.
@@ -107,6 +115,7 @@ class BeautyStream:
         self._keyframe_pacer = RequestPacer(config.keyframe_interval_s)
         self._worker: WorkerProcess | None = None
         self._first_frame_s: float | None = None
+        self._in_hand: deque[tuple[int, float]] = deque(maxlen=MAX_FRAMES_IN_HAND)
         self._supervisor: asyncio.Task[None] | None = None
         self._retiring: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -218,6 +227,7 @@ class BeautyStream:
             return WorkerLoss.START_FAILED
         try:
             self._watchdog.note_progress()
+            self._in_hand.clear()
             # A keyframe that was asked for on behalf of the last worker does not help this one.
             self._keyframe_pacer = RequestPacer(self._config.keyframe_interval_s)
             worker.attach(self._configuration(), self._take_message)
@@ -252,8 +262,10 @@ class BeautyStream:
             if not frame.keyframe:
                 raise ChannelError("the first frame of a worker is not a keyframe")
             self._first_frame_s = time.monotonic()
+        fed_s = self._take_from_hand(frame.timestamp_ticks)
         counters = self.counters
         counters.frames_out += 1
+        counters.latency_us += round((time.monotonic() - fed_s) * 1e6)
         counters.decode_us += frame.decode_us
         counters.landmarks_us += frame.landmarks_us
         counters.filter_us += frame.filter_us
@@ -275,9 +287,23 @@ class BeautyStream:
         now_s = time.monotonic()
         if taken:
             self._watchdog.note_fed(now_s)
+            self._in_hand.append((frame.timestamp_ticks, now_s))
         elif worker.outbox.awaits_keyframe:
             self._ask_for_keyframe(now_s)
         return taken
+
+    def _take_from_hand(self, timestamp_ticks: int) -> float:
+        """When the worker was given the frame that it answers; older ones it has skipped.
+
+        Raises:
+            ChannelError: It was not given such a frame, or has answered it already. So a worker
+                that has gone wrong cannot make up pictures, nor flood the server with them.
+        """
+        while self._in_hand:
+            ticks, fed_s = self._in_hand.popleft()
+            if ticks == timestamp_ticks:
+                return fed_s
+        raise ChannelError("a frame that was not asked for")
 
     def _configuration(self) -> Configure:
         return Configure(self._codec, self._parameters, self._target_bitrate_bps)

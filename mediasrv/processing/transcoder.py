@@ -25,6 +25,13 @@ from mediasrv.processing.errors import ProcessingError, UndecodableFrame, Unsupp
 from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, Pipeline
 from mediasrv.processing.planes import OwnPicture
 
+# What one 1280x720 frame costs, in ms of CPU on one core (measured: woman clip, 2 Mb/s in and out,
+# smooth 60, brighten 40; median of the best of four runs, machine busy with other work):
+#            decode  copy  filters  encode   sum
+#     VP8       2.4   0.2      5.6     5.5  13.6
+#     H.264     0.9   0.2      5.6     4.8  11.5
+# Of the filters 3.5 are landmarks. The copy is the price of not spoiling the decoder's references.
+
 # A filter that refuses this many images in a row (a third of a second) will not recover by
 # itself: the worker gives up and a fresh one takes over.
 MAX_FAILURES_IN_A_ROW = 10

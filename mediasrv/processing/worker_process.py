@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable
 
@@ -148,8 +149,11 @@ class WorkerProcess:
         """
         self.detach()
         if self.loss is None and self._ready.is_set():
+            self._write_later(False)
             with contextlib.suppress(OSError):
-                self._channel.send(pack(Stop()))
+                if not self._outbox.is_mid_message:
+                    self._channel.send(pack(Stop()))
+                self._channel.shutdown(socket.SHUT_WR)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.close_timeout_s):
                     await self._lost.wait()

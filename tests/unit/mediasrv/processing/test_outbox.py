@@ -40,6 +40,16 @@ def test_frames_come_out_in_order_whatever_the_socket_takes_at_once(outbox, step
     assert drain(outbox, step) == frames
 
 
+def test_it_knows_when_a_message_is_half_sent(outbox):
+    outbox.offer(frame(0, keyframe=True))
+    length = len(outbox.next_bytes())
+    assert not outbox.is_mid_message
+    outbox.mark_sent(1)
+    assert outbox.is_mid_message
+    outbox.mark_sent(length - 1)
+    assert not outbox.is_mid_message
+
+
 def test_delta_frames_are_refused_until_the_first_keyframe(outbox):
     assert outbox.awaits_keyframe
     assert not outbox.offer(frame(1))

@@ -145,6 +145,12 @@ def frame(ticks, *, keyframe=False, codec=Codec.VP8, payload=b"in"):
     return EncodedFrame(codec, ticks, keyframe, payload)
 
 
+def answer(bench, worker, ticks, *, keyframe=False):
+    """Feed a frame and let a worker answer it."""
+    bench.stream.feed(frame(ticks, keyframe=True))
+    worker.say_frame(ticks, keyframe=keyframe)
+
+
 async def test_it_starts_asks_for_a_keyframe_and_is_on_with_the_first_frame_out(bench):
     worker = await opened(bench)
     assert bench.states == [(FilterState.STARTING, None)]
@@ -228,28 +234,50 @@ async def test_a_frame_that_cannot_be_processed_is_dropped_and_harms_nothing(ben
 
 async def test_the_first_frame_of_a_worker_must_be_a_keyframe(bench):
     worker = await opened(bench)
-    worker.say_frame(0)
+    answer(bench, worker, 0)
     await settle()
     assert bench.frames == []
     assert bench.states[-1] == (FilterState.RECOVERING, WorkerLoss.BROKE_PROTOCOL)
     second = bench.spares.workers[-1]
     assert second is not worker
-    second.say_frame(3000)
+    answer(bench, second, 3000)
     await settle()
     assert bench.frames == []
 
 
+@pytest.mark.parametrize("made_up", [0, 3001, 9000], ids=["answered", "unknown", "not yet fed"])
+async def test_a_worker_that_makes_up_frames_is_replaced(bench, made_up):
+    worker = await opened(bench)
+    answer(bench, worker, 0, keyframe=True)
+    bench.stream.feed(frame(3000))
+    bench.stream.feed(frame(6000))
+    worker.say_frame(made_up)
+    await settle()
+    assert bench.states[-1] == (FilterState.RECOVERING, WorkerLoss.BROKE_PROTOCOL)
+    assert len(bench.frames) == 1
+
+
+async def test_a_worker_may_skip_frames(bench):
+    worker = await opened(bench)
+    for ticks in (0, 3000, 6000, 9000):
+        bench.stream.feed(frame(ticks, keyframe=ticks == 0))
+    worker.say_frame(3000, keyframe=True)
+    worker.say_frame(9000)
+    assert [each.timestamp_ticks for each in bench.frames] == [3000, 9000]
+    assert worker.loss is None
+
+
 async def test_a_lost_worker_is_replaced_at_once_and_the_host_is_told(bench):
     worker = await opened(bench)
-    worker.say_frame(0, keyframe=True)
+    answer(bench, worker, 0, keyframe=True)
     worker.lose(WorkerLoss.CRASHED)
     await settle()
     assert bench.states[-1] == (FilterState.RECOVERING, "worker_crashed")
     assert bench.keyframes_asked == 2  # at once, although one was asked for a moment ago
     assert bench.spares.retired == [worker]
     replacement = bench.spares.workers[-1]
-    worker.say_frame(1)  # what a dead worker still has to say is not heard
-    replacement.say_frame(2, keyframe=True)
+    answer(bench, worker, 1)  # what a dead worker still has to say is not heard
+    answer(bench, replacement, 2, keyframe=True)
     assert [each.timestamp_ticks for each in bench.frames] == [0, 2]
     assert bench.states[-1] == (FilterState.ON, None)
     assert bench.stream.counters.workers_lost == 1
@@ -296,7 +324,7 @@ async def test_three_losses_make_it_unavailable_and_it_is_tried_again(bench):
     assert len(bench.spares.workers) == 3
     await asyncio.sleep(0.05)
     assert len(bench.spares.workers) == 4
-    bench.spares.workers[-1].say_frame(0, keyframe=True)
+    answer(bench, bench.spares.workers[-1], 0, keyframe=True)
     assert bench.states[-1] == (FilterState.ON, None)
 
 
@@ -308,7 +336,7 @@ async def test_workers_that_do_not_start_make_it_unavailable_too(bench):
     assert bench.states[-1] == (FilterState.UNAVAILABLE, "worker_start_failed")
     bench.spares.fails = False
     await asyncio.sleep(0.05)
-    bench.spares.workers[-1].say_frame(0, keyframe=True)
+    answer(bench, bench.spares.workers[-1], 0, keyframe=True)
     assert bench.states[-1] == (FilterState.ON, None)
 
 
@@ -345,14 +373,14 @@ async def test_a_refused_stream_leaves_no_trace(bench):
 
 async def test_closing_gives_the_admission_back_and_is_final(bench):
     worker = await opened(bench)
-    worker.say_frame(0, keyframe=True)
+    answer(bench, worker, 0, keyframe=True)
     assert bench.spares.admitted == 1
     await bench.stream.close("test")
     await bench.stream.close("again")
     assert bench.spares.admitted == 0
     assert bench.spares.retired == [worker]
     assert bench.states[-1] == (FilterState.OFF, None)
-    worker.say_frame(1)
+    answer(bench, worker, 1)
     assert len(bench.frames) == 1
     with pytest.raises(ProcessingError):
         await bench.stream.open()
@@ -367,8 +395,8 @@ async def test_closing_while_no_worker_is_there_yet(bench):
 
 async def test_durations_add_up(bench):
     worker = await opened(bench)
-    worker.say_frame(0, keyframe=True)
-    worker.say_frame(1)
+    answer(bench, worker, 0, keyframe=True)
+    answer(bench, worker, 1)
     counters = bench.stream.counters
     assert (counters.frames_out, counters.decode_us, counters.landmarks_us) == (2, 2, 4)
     assert (counters.filter_us, counters.encode_us) == (6, 8)

@@ -120,11 +120,10 @@ async def test_sending_to_a_worker_that_is_gone_is_no_error(start):
 
 async def test_a_worker_that_takes_nothing_blocks_nobody(start):
     stream = Stream(await start(), Parameters(smooth=HANG))
-    noisy = bytes(200_000)
+    stream.feed(0)
+    large = bytes(200_000)
     began_s = time.monotonic()
-    accepted = [
-        stream.worker.send_frame(InputFrame(number, number == 0, noisy)) for number in range(100)
-    ]
+    accepted = [stream.worker.send_frame(InputFrame(n, False, large)) for n in range(100)]
     assert time.monotonic() - began_s < PROMPT_S
     assert 5 < sum(accepted) < 20  # 2 MiB of outbox and what the socket takes
     stream.worker.lose(WorkerLoss.HUNG)
