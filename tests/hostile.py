@@ -1,7 +1,9 @@
 """Seeded hostile input: what may arrive that no honest peer would send."""
 
+import hmac
 import json
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, TypeVar
@@ -96,6 +98,18 @@ def mutate_stun(rng: Random, valid: bytes) -> bytes:
     return valid[:2] + struct.pack("!H", size & 0xFFFF) + valid[4:20] + bytes(body)
 
 
+def sign_stun(message: bytes, password: bytes) -> bytes:
+    """Give a message, broken as it may be, a valid MESSAGE-INTEGRITY and FINGERPRINT."""
+
+    def with_size(body: bytes, more: int) -> bytes:
+        size = len(body) - 20 + more
+        return body[:2] + struct.pack("!H", size & 0xFFFF) + body[4:]
+
+    signature = hmac.digest(password, with_size(message, 24), "sha1")
+    signed = with_size(message + struct.pack("!HH", 0x0008, 20) + signature, 8)
+    return signed + struct.pack("!HHI", 0x8028, 4, zlib.crc32(signed) ^ 0x5354554E)
+
+
 def _split_stun(message: bytes) -> list[tuple[int, bytes]]:
     found, offset = [], 20
     while offset + 4 <= len(message):
@@ -151,7 +165,7 @@ def mutate_json(rng: Random, valid: str) -> str:
         return valid[:at] + rng.choice("[{") * rng.choice((1, 9, 2000)) + valid[at:]
     try:
         fields = json.loads(valid)
-    except ValueError:
+    except (ValueError, RecursionError):
         return valid[at:]
     if not isinstance(fields, dict) or not fields:
         return valid + valid
