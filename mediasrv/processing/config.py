@@ -29,7 +29,8 @@ class ProcessingConfig:
         python_path: Directories that the worker may import those names from.
         start_timeout_s: A worker that is not ready after this is killed. Getting ready takes 0.7 s
             of CPU (measured), nearly all of it imports.
-        hang_timeout_s: A worker that was fed and gave no sign of life for this long is killed.
+        hang_timeout_s: A worker that was fed and gave no sign of life for this long is killed;
+            time that it waited for a processor does not count.
         close_timeout_s: How long a worker may take to exit when told to, before it is killed.
         crash_limit: This many lost workers within ``crash_window_s`` make the filter unavailable.
         crash_window_s: See ``crash_limit``; also how long a worker must run to be trusted again.
@@ -42,7 +43,7 @@ class ProcessingConfig:
 
     max_workers: int = field(default_factory=_default_max_workers)
     spares: int = 1
-    spare_delay_s: float = 0.5
+    spare_delay_s: float = 3.0
     pipeline: str = FACE_PIPELINE
     extra_stages: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()

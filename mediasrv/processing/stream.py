@@ -21,6 +21,7 @@ from mediasrv.processing.channel import (
 from mediasrv.processing.config import ProcessingConfig
 from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
 from mediasrv.processing.spares import SpareWorkers
+from mediasrv.processing.starvation import starved_for_s
 from mediasrv.processing.supervision import (
     FilterState,
     ProgressWatchdog,
@@ -244,7 +245,8 @@ class BeautyStream:
                 async with asyncio.timeout(WATCHDOG_INTERVAL_S):
                     return await worker.wait_lost()
             except TimeoutError:
-                if self._watchdog.is_hung(time.monotonic()):
+                starved_s = starved_for_s(worker.pid)
+                if self._watchdog.is_hung(time.monotonic(), starved_s):
                     worker.lose(WorkerLoss.HUNG)
 
     def _take_message(self, message: Message) -> None:
@@ -286,7 +288,8 @@ class BeautyStream:
             )
         now_s = time.monotonic()
         if taken:
-            self._watchdog.note_fed(now_s)
+            if not self._watchdog.is_waiting:
+                self._watchdog.note_fed(now_s, starved_for_s(worker.pid))
             self._in_hand.append((frame.timestamp_ticks, now_s))
         elif worker.outbox.awaits_keyframe:
             self._ask_for_keyframe(now_s)

@@ -24,24 +24,41 @@ class WorkerLoss(StrEnum):
 
 
 class ProgressWatchdog:
-    """Barks when a worker was fed and nothing came back for too long."""
+    """Barks when a worker was fed and nothing came back for too long.
+
+    The time for which the worker was ready to run but got no processor does not count: on an
+    overloaded machine a slow worker is not a hung one, and replacing it would only add load.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._fed_s: float | None = None
+        self._fed: tuple[float, float] | None = None
 
-    def note_fed(self, now_s: float) -> None:
-        """A frame went to the worker."""
-        if self._fed_s is None:
-            self._fed_s = now_s
+    def note_fed(self, now_s: float, starved_s: float = 0.0) -> None:
+        """A frame went to the worker.
+
+        Args:
+            now_s: When.
+            starved_s: For how long the worker has waited for a processor in its life so far.
+        """
+        if self._fed is None:
+            self._fed = now_s, starved_s
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the worker owes a sign of life."""
+        return self._fed is not None
 
     def note_progress(self) -> None:
         """A message came from the worker."""
-        self._fed_s = None
+        self._fed = None
 
-    def is_hung(self, now_s: float) -> bool:
-        """Whether the worker has been silent for too long."""
-        return self._fed_s is not None and now_s - self._fed_s >= self._timeout_s
+    def is_hung(self, now_s: float, starved_s: float = 0.0) -> bool:
+        """Whether the worker has been silent for too long; arguments as for ``note_fed``."""
+        if self._fed is None:
+            return False
+        fed_s, starved_before_s = self._fed
+        return now_s - fed_s - (starved_s - starved_before_s) >= self._timeout_s
 
 
 class RestartPolicy:

@@ -25,6 +25,13 @@ def test_a_sign_of_life_starts_the_count_anew_with_the_next_frame():
     assert watchdog.is_hung(21.0)
 
 
+def test_time_without_a_processor_does_not_count_as_silence():
+    watchdog = ProgressWatchdog(1.0)
+    watchdog.note_fed(10.0, starved_s=5.0)
+    assert not watchdog.is_hung(12.0, starved_s=6.5)
+    assert watchdog.is_hung(12.5, starved_s=6.5)
+
+
 @pytest.fixture
 def policy():
     return RestartPolicy(limit=3, window_s=10.0, retry_interval_s=5.0)
