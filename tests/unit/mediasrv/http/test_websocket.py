@@ -144,6 +144,19 @@ async def server(caplog) -> AsyncIterator[Server]:
     server.listener.close()
 
 
+async def narrow_socket(port: int) -> socket.socket:
+    """Connect with buffers that hold one or two messages of 60 kB, however long one waits.
+
+    Buffers of the usual size grow by themselves and take in megabytes for a client that does
+    not read, so that nobody is stuck.
+    """
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", port))
+    return narrow
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what nobody announces."""
     async with asyncio.timeout(10):
@@ -406,10 +419,10 @@ async def test_a_client_that_does_not_read_is_closed_with_1013_and_nobody_else_s
 async def test_a_client_that_never_reads_again_does_not_keep_its_tasks(server, monkeypatch):
     monkeypatch.setattr(adaptor, "FLUSH_TIMEOUT_S", 0.05)
     before = len(asyncio.all_tasks())
-    async with server.connect(max_queue=1) as stuck:
+    async with server.connect(max_queue=1, sock=await narrow_socket(server.port)) as stuck:
         deaf = await server.join(stuck)
         stuck.transport.pause_reading()
-        for _ in range(600):
+        for _ in range(outbox_module.OUTBOX_MESSAGES * 2):
             deaf.outbox.send(Published(sdp="v" * 60_000))
             await asyncio.sleep(0)
         await deaf.disconnected.wait()
