@@ -6,6 +6,8 @@ Interactive Systems", CHI 2012.
 
 import math
 
+import numpy as np
+
 from filters.facial_data import FacialArray, FacialData
 
 # Speeds are in face widths per second. The values with which MediaPipe's own landmark graph
@@ -22,13 +24,14 @@ class OneEuroFilter(FacialData):
 
     def __init__(self, first: FacialArray) -> None:
         """Start at ``first``, any shape, float32; not copied and not written to."""
-        self._smoothed = first
-        self._speed = first * 0
+        # Inside, plain views: they compute faster, and local variables of this class hold none.
+        self._smoothed = first.view(np.ndarray)
+        self._speed = np.zeros_like(self._smoothed)
 
     @property
     def value(self) -> FacialArray:
         """The points as last smoothed."""
-        return self._smoothed
+        return self._smoothed.view(FacialArray)
 
     def update(self, points: FacialArray, elapsed_s: float, scale_px: float) -> FacialArray:
         """Take the next measurement and return the smoothed points, a new array.
@@ -39,12 +42,20 @@ class OneEuroFilter(FacialData):
             scale_px: Size of the face; speeds are relative to it, so that a face moves as
                 smoothly near the camera as far from it.
         """
-        moved = (points - self._smoothed) / (elapsed_s * scale_px)
-        self._speed = self._speed + _weight(SPEED_CUTOFF_HZ, elapsed_s) * (moved - self._speed)
-        cutoff_hz = MIN_CUTOFF_HZ + BETA * abs(self._speed)
-        ratio = (2 * math.pi * elapsed_s) * cutoff_hz
-        self._smoothed = self._smoothed + (ratio / (ratio + 1)) * (points - self._smoothed)
-        return self._smoothed
+        offset = points.view(np.ndarray) - self._smoothed
+        weight = np.float32(_weight(SPEED_CUTOFF_HZ, elapsed_s))
+        self._speed *= 1 - weight
+        self._speed += offset * (weight / np.float32(elapsed_s * scale_px))
+        # The weight of the low-pass filter whose cutoff rises with speed.
+        ratio = np.abs(self._speed)
+        ratio *= np.float32(2 * math.pi * elapsed_s * BETA)
+        ratio += np.float32(2 * math.pi * elapsed_s * MIN_CUTOFF_HZ)
+        offset *= ratio
+        ratio += 1
+        offset /= ratio
+        offset += self._smoothed
+        self._smoothed = offset
+        return self.value
 
 
 def _weight(cutoff_hz: float, elapsed_s: float) -> float:

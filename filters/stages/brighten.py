@@ -36,21 +36,27 @@ class Brighten(FaceStage):
     def __init__(self) -> None:
         self._scratch = Scratch()
         self._dither = Dither()
+        # Both curves hold until the slider moves.
+        self._lifted_by = 0.0
+        self._lifts = lift_curve(0.0)
+        self._gains = gain_curve(self._lifts)
 
     def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
         """Brighten one face in place; reads and writes inside its rectangle only."""
-        curve = lift_curve(strength)
+        if strength != self._lifted_by:
+            self._lifted_by, self._lifts = strength, lift_curve(strength)
+            self._gains = gain_curve(self._lifts)
         target = face.crop(image.y)
         luma = self._scratch.take("luma", face.shape, np.uint8)
         load_padded(luma, target)
-        self._colour(image, face, luma, gain_curve(curve))
-        self._light(face, luma, curve)
+        self._colour(image, face, luma)
+        self._light(face, luma)
         np.copyto(target, luma[: target.shape[0], : target.shape[1]])
 
-    def _light(self, face: FaceRegion, luma: npt.NDArray[np.uint8], curve: Curve) -> None:
+    def _light(self, face: FaceRegion, luma: npt.NDArray[np.uint8]) -> None:
         take = self._scratch.take
         lift = take("lift", face.shape, np.float32)
-        cv2.LUT(luma, curve, dst=lift)
+        cv2.LUT(luma, self._lifts, dst=lift)
         mask = scale_up(face.glow, take("mask", face.shape, np.float32))
         np.multiply(lift, mask, out=lift)
         np.multiply(lift, np.float32(face.weight), out=lift)
@@ -59,15 +65,13 @@ class Brighten(FaceStage):
         np.maximum(lift, 0, out=lift)
         cv2.convertScaleAbs(lift, dst=luma)  # rounds to nearest and stops at 255
 
-    def _colour(
-        self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8], gains: Curve
-    ) -> None:
+    def _colour(self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8]) -> None:
         take = self._scratch.take
         half = (face.height_px // 2, face.width_px // 2)
         coarse = take("coarse", half, np.uint8)
         cv2.resize(luma, half[::-1], dst=coarse, interpolation=cv2.INTER_AREA)
         gain = take("gain", half, np.float32)
-        cv2.LUT(coarse, gains, dst=gain)
+        cv2.LUT(coarse, self._gains, dst=gain)
         np.multiply(gain, self._chroma_mask(face, half), out=gain)
         np.multiply(gain, np.float32(face.weight), out=gain)
         padded = take("padded", half, np.uint8)
