@@ -16,11 +16,11 @@ from mediasrv.transport.ice import Path
 logger = logging.getLogger(__name__)
 
 # Room for one keyframe to several hundred viewers while the kernel hands packets on. The kernel
-# halves what it grants to an unprivileged process to net.core.{r,w}mem_max without an error.
+# caps it at net.core.{r,w}mem_max without an error.
 SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 # Datagrams read before the loop gets its turn again: a flood must not starve everybody else.
 DATAGRAMS_PER_WAKE_MAX = 64
-# One more than the largest datagram that is accepted, so that longer ones can be told from it.
+# More than the largest datagram that is accepted, so that longer ones can be told from it.
 RECEIVE_BYTES = 2048
 
 SOL_UDP = 17
