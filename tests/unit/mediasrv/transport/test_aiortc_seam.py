@@ -188,6 +188,9 @@ def test_garbage_is_refused(name):
         if mutant not in (media, report):
             assert ours.unprotect(mutant) is None
             assert ours.unprotect_rtcp(mutant) is None
+    too_long = media + bytes(DATAGRAM_MAX_BYTES)
+    assert ours.unprotect(too_long) is None
+    assert ours.unprotect_rtcp(too_long) is None
     for size in range(len(media)):
         assert ours.unprotect(media[:size]) is None
         assert ours.unprotect_rtcp(report[:size]) is None

@@ -11,6 +11,7 @@ from mediasrv.relay.rtcp import write_pli, write_receiver_report
 from mediasrv.transport.aiortc_seam import DtlsServer
 from mediasrv.transport.answer import ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
+from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import parse_offer
 from mediasrv.transport.peer import PeerState
 from tests.loopback import LoopbackClient
@@ -217,6 +218,21 @@ async def test_a_handshake_that_ends_after_the_close_connects_nobody(endpoint, m
     assert connection.peer.state is PeerState.CLOSED
     assert connection.peer.overhead_bytes == 0
     await connection.close()
+
+
+async def test_closing_in_the_turn_in_which_a_datagram_arrives_ends_the_handshake(clock):
+    # Python 3.11 then swallows the cancellation of the peer's task.
+    async with asyncio.timeout(5):
+        async with TransportEndpoint(0, clock, local_addresses=lambda: ["127.0.0.1"]) as endpoint:
+            handler, path = Handler(), Path(0, ("127.0.0.1", 5000))
+            peer = endpoint.open_peer(simple_offer(), handler)
+            endpoint._receive(check(peer), path)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            endpoint._receive(b"\x16" * 20, path)
+            await asyncio.sleep(0)
+            peer.close("changed my mind")
+    assert handler.told == ["closed"]
 
 
 # Faults of ours end one peer.
