@@ -82,6 +82,12 @@ def test_a_4k_picture_works(detector):
     assert len(look(detector, image_of_rgb(draw_face(3840, 2160)))) == 1
 
 
+def test_a_picture_on_end_is_seen_as_sharply_as_one_lying(detector):
+    assert detector._input_size(YuvImage.blank(1280, 720)) == (640, 360)
+    assert detector._input_size(YuvImage.blank(720, 1280)) == (360, 640)
+    assert detector._input_size(YuvImage.blank(101, 99)) == (100, 100)
+
+
 def test_strided_planes_give_the_same_points():
     image = portrait()
     pair = [MediaPipeFaceMesh(), MediaPipeFaceMesh()]

@@ -12,6 +12,7 @@ from filters import mediapipe_wheel
 from filters.errors import FilterError
 from filters.image import YuvImage
 from filters.parameters import Parameters
+from filters.pipeline import Pipeline
 from mediasrv.errors import MediaError
 from mediasrv.offline import filter_file
 from mediasrv.offline.frames import side_by_side, turned
@@ -267,6 +268,23 @@ def test_a_file_with_sound_only_holds_no_picture(tmp_path):
 def test_sound_that_the_target_cannot_hold_is_named(tmp_path):
     clip = write_clip(tmp_path / "in.mp4", times_ms=[0, 40], sound=True)
     assert "cannot hold the sound (aac)" in refusal(clip, tmp_path / "out.webm")
+
+
+def test_a_filter_that_fails_on_the_way_leaves_nothing(tmp_path, monkeypatch):
+    source = write_clip(tmp_path / "in.mp4", times_ms=[40 * n for n in range(60)])
+    original, calls = Pipeline.apply, []
+
+    def fail_late(pipeline, image, parameters, **timing):
+        calls.append(None)
+        if len(calls) == 55:  # late enough for the encoder to have written something
+            assert list(tmp_path.glob(".unfinished*"))
+            raise FilterError("the face graph failed")
+        return original(pipeline, image, parameters, **timing)
+
+    monkeypatch.setattr(Pipeline, "apply", fail_late)
+    with pytest.raises(FilterError, match="graph failed"):
+        filter_file(source, tmp_path / "out.mp4", FULL)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(astronaut, tmp_path, monkeypatch):
