@@ -9,42 +9,22 @@ import json
 import logging
 import socket
 import struct
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from random import Random
 
 import pylibsrtp
 import pytest
-from aioice import stun
 
-from mediasrv.node import Node, new_peer_id, new_resume_token
-from mediasrv.relay import rtcp
 from mediasrv.relay.rtp import RtpPacket, write_rtp
-from mediasrv.rooms import Directory
 from mediasrv.transport.aiortc_seam import SRTP_STREAMS_MAX
-from mediasrv.transport.endpoint import TransportEndpoint
-from mediasrv.transport.ice import Path
 from mediasrv.transport.peer import PeerState, PeerTransport
-from tests.hostile import (
-    keeping_class,
-    mutate_bytes,
-    mutate_json,
-    mutate_sdp,
-    mutate_stun,
-    mutations,
-    sign_stun,
-)
-from tests.loopback import SSRCS, LoopbackClient
-from tests.node_stage import HOST_OFFER, OFF, VIEWER_OFFER, Caller, FakeStreams
+from tests.hostile import mutate_bytes, mutate_json, mutate_sdp, mutations
+from tests.hostile_corpus import COUNT, KINDS, RTCP, RTP_CLASS, corpus, media
+from tests.live_room import BATCH, KEYFRAME, LiveRoom, live_room, publishing
+from tests.loopback import LoopbackClient
+from tests.node_stage import HOST_OFFER, VIEWER_OFFER, Caller
 from tests.sdp_offers import HOSTS, VIEWERS, offer_texts
-
-COUNT = 2000
-# Datagrams on their way at once: few enough for the smallest socket buffer and for DTLS's queue.
-BATCH = 25
-KEYFRAME = b"\x10\x00\x00\x00\x9d\x01\x2a\x00\x05\xd0\x02"
-DELTA = b"\x10\x01\x00"
 
 
 class Patient:
@@ -56,125 +36,6 @@ class Patient:
     def __call__(self) -> float:
         self.now += 1.0
         return self.now
-
-
-class CountingEndpoint(TransportEndpoint):
-    """An endpoint that says how many datagrams have come."""
-
-    arrived = 0
-
-    def _receive(self, datagram: bytes, path: Path) -> None:
-        super()._receive(datagram, path)
-        self.arrived += 1
-
-
-@dataclass
-class LiveRoom:
-    """A room with a host and a viewer, both connected by real sockets."""
-
-    node: Node
-    endpoint: CountingEndpoint
-    host: LoopbackClient
-    viewer: LoopbackClient
-    host_peer: PeerTransport
-    viewer_peer: PeerTransport
-    sequence: int = 0
-
-    async def carries_packets(self) -> None:
-        """Send pictures and sound from the host, and see them at the viewer as they were."""
-        await self._carries("video", [KEYFRAME, DELTA, DELTA])
-        await self._carries("audio", [b"", b""])
-
-    async def _carries(self, kind: str, heads: list[bytes]) -> None:
-        payloads = [
-            head + f"{kind} {self.sequence} {i}".encode() * 60 for i, head in enumerate(heads)
-        ]
-        for payload in payloads:
-            self.sequence += 1
-            await self.host.send(
-                self.host.packet(kind, self.sequence, payload, timestamp=3000 * self.sequence)
-            )
-        received = self.viewer.received[self.viewer.payload_types[kind]]
-        # What an attack has left on its way may come before.
-        await self.viewer.until(lambda: bool(received) and received[-1].payload == payloads[-1])
-        assert [packet.payload for packet in received[-len(payloads) :]] == payloads
-
-    async def is_well(self) -> None:
-        """Check that both connections are the ones that there were, and carry packets."""
-        assert self.host_peer.state is PeerState.CONNECTED
-        assert self.viewer_peer.state is PeerState.CONNECTED
-        assert self.host.connection.connectionState == "connected"
-        assert self.viewer.connection.connectionState == "connected"
-        await self.carries_packets()
-
-    async def settle(self, arrived: int) -> None:
-        """Wait until so many datagrams have come, and all tasks have had their turn."""
-        async with asyncio.timeout(10):
-            while self.endpoint.arrived < arrived:  # noqa: ASYNC110 (turns of the loop)
-                await asyncio.sleep(0)
-        # A client takes one datagram in a turn of the loop.
-        for _ in range(BATCH):
-            await asyncio.sleep(0)
-
-    async def attack(self, datagrams: Iterator[bytes], send: Callable[[bytes], None]) -> int:
-        """Send datagrams, as fast as they are taken; returns how many."""
-        count = 0
-        expected = self.endpoint.arrived
-        for datagram in datagrams:
-            send(datagram)
-            count += 1
-            expected += 1
-            if count % BATCH == 0:
-                await self.settle(expected)
-        await self.settle(expected)
-        return count
-
-
-Joined = tuple[Caller, LoopbackClient, PeerTransport]
-
-
-async def publishing(node: Node, endpoint: TransportEndpoint, room: str) -> Joined:
-    caller = await Caller(node, time.monotonic).open()
-    await caller.ask("join", version=1, room=room, role="host")
-    client = LoopbackClient("audio", "video", sends=True)
-    (published,) = await caller.ask("publish", sdp=await client.offer())
-    await client.accept(published["sdp"])
-    await client.connected()
-    return caller, client, endpoint.peers[-1]
-
-
-async def watching(node: Node, endpoint: TransportEndpoint, room: str) -> Joined:
-    caller = await Caller(node, time.monotonic).open()
-    await caller.ask("join", version=1, room=room, role="viewer")
-    client = LoopbackClient("audio", "video", sends=False)
-    subscribed = (await caller.ask("subscribe", sdp=await client.offer()))[-1]
-    await client.accept(subscribed["sdp"])
-    await client.connected()
-    return caller, client, endpoint.peers[-1]
-
-
-@asynccontextmanager
-async def live_room() -> AsyncIterator[LiveRoom]:
-    directory = Directory(new_id=new_peer_id, new_token=new_resume_token, initial_filter=OFF)
-    endpoint = CountingEndpoint(0, time.monotonic, local_addresses=lambda: ["127.0.0.1"])
-    async with (
-        endpoint,
-        Node(
-            endpoint,
-            FakeStreams(),
-            clock=time.monotonic,
-            initial_filter=OFF,
-            directory=directory,
-            host_arrived=lambda: None,
-        ) as node,
-    ):
-        _, host, host_peer = await publishing(node, endpoint, "live")
-        _, viewer, viewer_peer = await watching(node, endpoint, "live")
-        room = LiveRoom(node, endpoint, host, viewer, host_peer, viewer_peer)
-        await room.carries_packets()
-        yield room
-        await host.close()
-        await viewer.close()
 
 
 @pytest.fixture
@@ -196,125 +57,6 @@ def stranger():
             return lambda datagram: udp.sendto(datagram, ("127.0.0.1", room.endpoint.port))
 
         yield send_to
-
-
-# What is mutated.
-
-
-def checks(peer: PeerTransport) -> list[bytes]:
-    """Unsigned connectivity checks for a session."""
-    found = []
-    for nominates in (True, False):
-        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-        message.attributes["USERNAME"] = (
-            f"{peer.ice.credentials.fragment}:{peer.ice.remote_fragment}"
-        )
-        message.attributes["PRIORITY"] = 1853824767
-        message.attributes["ICE-CONTROLLING"] = 7
-        if nominates:
-            message.attributes["USE-CANDIDATE"] = None
-        found.append(bytes(message))
-    return found
-
-
-def malformed_checks(peer: PeerTransport, password: str) -> Iterator[bytes]:
-    """Broken after they were signed, and broken but signed."""
-    key, valid = password.encode(), checks(peer)
-    yield from mutations(COUNT // 2, 10, [sign_stun(check, key) for check in valid], as_stun)
-    for mutant in mutations(COUNT // 2, 11, valid, as_stun):
-        yield sign_stun(mutant, key) if len(mutant) >= 20 else mutant
-
-
-def dtls_record(kind: int, epoch: int, body: bytes, *, version: int = 0xFEFD) -> bytes:
-    return struct.pack("!BHHHIH", kind, version, epoch, 0, 7, len(body)) + body
-
-
-# RFC 6347 sections 4.2.2 and 4.3.1: a ClientHello without extensions, by hand.
-HELLO_BODY = b"\xfe\xfd" + bytes(32) + b"\0\0\0\x04\xc0\x2b\xc0\x09\x01\0"
-HELLO = b"\x01" + len(HELLO_BODY).to_bytes(3, "big") + bytes(5)
-HELLO += len(HELLO_BODY).to_bytes(3, "big") + HELLO_BODY
-DTLS = [
-    dtls_record(22, 0, HELLO, version=0xFEFF),
-    dtls_record(22, 1, HELLO),
-    dtls_record(20, 0, b"\x01"),
-    dtls_record(21, 0, b"\x01\x00"),  # close_notify, in plain text
-    dtls_record(21, 0, b"\x02\x28"),  # a fatal alert, in plain text
-    dtls_record(21, 1, bytes(26)),
-    dtls_record(23, 1, bytes(200)),
-    dtls_record(
-        22, 0, b"\x14" + (12).to_bytes(3, "big") + bytes(5) + (12).to_bytes(3, "big") + bytes(12)
-    ),
-    dtls_record(25, 0, bytes(40)),
-]
-RTCP = [
-    rtcp.write_receiver_report(1, []) + rtcp.write_pli(1, 2),
-    rtcp.write_sender_report(rtcp.SenderReport(SSRCS["video"], 1 << 60, 1, 2, 3))
-    + rtcp.write_cname(SSRCS["video"], "cname"),
-    rtcp.write_receiver_report(1, [rtcp.ReportBlock(2, 3, 4, 5, 6, 7, 8)])
-    + rtcp.write_nack(1, 2, range(1, 60, 3)),
-    rtcp.write_receiver_report(1, []) + rtcp.write_remb(1, 10**6, [2, 3]),
-    rtcp.write_receiver_report(1, []) + b"\x84\xce\x00\x04" + bytes(16),  # FIR
-    rtcp.write_receiver_report(1, []) + b"\x8f\xcd\x00\x04" + bytes(16),  # TWCC
-    rtcp.write_receiver_report(1, []) + b"\x81\xcb\x00\x01" + bytes(4),  # BYE
-]
-
-
-def media(number: int) -> list[bytes]:
-    """Packets with all that a header may have."""
-
-    def packet(payload: bytes, **extensions: bytes) -> bytes:
-        elements = {int(name[1:]): value for name, value in extensions.items()}
-        return write_rtp(RtpPacket(number, True, 1, 3000, SSRCS["video"], elements, payload))
-
-    plain = packet(KEYFRAME + bytes(300))
-    return [
-        plain,
-        packet(DELTA + bytes(50), _1=b"\x7f", _2=b"abc", _14=bytes(16)),
-        # VP8 with every optional field (RFC 7741 section 4.2).
-        packet(b"\x90\xf0\x81\x23\x45\xe7" + b"\x00" + bytes(40)),
-        # Contributing sources, padding, and a two-byte-header extension.
-        b"\xa3" + plain[1:12] + bytes(12) + plain[12:-1] + b"\x07",
-        b"\x90" + plain[1:12] + b"\x10\x00\x00\x02\x01\x03abc\x00\x00\x00" + plain[12:],
-        plain[:12],
-    ]
-
-
-RTP_CLASS = range(128, 192)
-as_stun = keeping_class(mutate_stun, range(4))
-as_dtls = keeping_class(mutate_bytes, range(20, 64))
-
-
-def as_rtp(rng, valid: bytes) -> bytes:
-    """Mutate within the class: RTP version 2, and no packet type of RTCP."""
-    mutant = keeping_class(mutate_bytes, RTP_CLASS)(rng, valid)
-    if len(mutant) > 1 and 192 <= mutant[1] <= 223:
-        return mutant[:1] + bytes([mutant[1] & 0x3F]) + mutant[2:]
-    return mutant
-
-
-def as_rtcp(rng, valid: bytes) -> bytes:
-    """Mutate within the class: RTP version 2, and a packet type of RTCP."""
-    mutant = keeping_class(mutate_bytes, RTP_CLASS)(rng, valid)
-    if len(mutant) > 1 and not 192 <= mutant[1] <= 223:
-        return mutant[:1] + bytes([192 + mutant[1] % 32]) + mutant[2:]
-    return mutant
-
-
-def corpus(kind: str, client: LoopbackClient, peer: PeerTransport, password: str):
-    """The malformed datagrams of one class, for one connection."""
-    srtp = client.transport._tx_srtp
-    number = next(iter(client.payload_types.values()))
-    if kind == "stun":
-        return malformed_checks(peer, password)
-    if kind == "dtls":
-        return mutations(COUNT, 12, DTLS, as_dtls)
-    if kind == "rtp":
-        packets = [srtp.protect(packet) for packet in media(number)]
-        return mutations(COUNT, 13, packets, as_rtp)
-    return mutations(COUNT, 14, [srtp.protect_rtcp(report) for report in RTCP], as_rtcp)
-
-
-KINDS = ("stun", "dtls", "rtp", "rtcp")
 
 
 # Datagrams.
@@ -357,7 +99,7 @@ async def test_malformed_datagrams_of_a_peer_do_not_even_end_its_own_connection(
     await room.is_well()
 
 
-def behind_header(rng, valid: bytes) -> bytes:
+def behind_header(rng: Random, valid: bytes) -> bytes:
     """Mutate a packet of a stream that goes on: not its sequence number, timestamp and SSRC."""
     first = rng.choice(RTP_CLASS) if rng.random() < 0.5 else valid[0]
     return bytes([first]) + valid[1:12] + mutate_bytes(rng, valid[12:])

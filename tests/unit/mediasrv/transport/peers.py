@@ -18,16 +18,6 @@ from tests.loopback import LoopbackClient
 REMOTE = "theirs"
 
 
-class Clock:
-    """Seconds that pass when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Handler:
     """Keeps what it is told; may be made to fail."""
 

@@ -15,8 +15,8 @@ from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import parse_offer
 from mediasrv.transport.peer import PeerState
 from tests.loopback import LoopbackClient
+from tests.node_stage import Clock
 from tests.unit.mediasrv.transport.peers import (
-    Clock,
     Handler,
     check,
     connect,

@@ -9,7 +9,8 @@ from aioice import stun
 from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.ice import PATHS_MAX, Path
 from mediasrv.transport.peer import PeerTransport
-from tests.unit.mediasrv.transport.peers import Clock, Handler, check, simple_offer
+from tests.node_stage import Clock
+from tests.unit.mediasrv.transport.peers import Handler, check, simple_offer
 
 LOOPBACK = ["127.0.0.1"]
 DTLS = b"\x16\xfe\xfd" + bytes(40)
