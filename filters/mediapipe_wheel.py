@@ -83,11 +83,11 @@ def _load_bindings(directory: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelMissing(f"the mediapipe wheel cannot be loaded; {ADVICE}")
     try:
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[BINDINGS] = module  # a second copy in one process would clash with this one
         with warnings.catch_warnings():
             # protobuf's, on Python 3.12: about how its own types are made, for its authors.
             warnings.simplefilter("ignore", DeprecationWarning)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[BINDINGS] = module  # a second copy in one process would clash with it
             spec.loader.exec_module(module)
     except ImportError as exc:
         sys.modules.pop(BINDINGS, None)
