@@ -41,6 +41,9 @@ from signaling.messages import (
     Subscribed,
 )
 
+# How long tests wait for real media; only a loaded machine ever needs it.
+PATIENCE_S = 30.0
+
 OFF = FilterView(state="off", enabled=False, params={"smooth": 0, "brighten": 0})
 
 Rule = Callable[[ClientMessage], Awaitable[ServerMessage | None]]

@@ -18,6 +18,7 @@ from mediasrv.client.sources.pattern import PatternImages
 from mediasrv.media import Codec
 from signaling import Refused
 from signaling.messages import Error, FilterChanged, FilterView, HostMedia, Left, ViewersChanged
+from tests.unit.mediasrv.client.fake_server import PATIENCE_S
 
 SMALL = PatternSource(160, 96, 30.0)
 
@@ -36,7 +37,7 @@ def frames():
 async def test_an_open_host_has_media_at_the_server(server):
     server.live = False
     async with HostClient(server.url, "demo", SMALL) as host:
-        await host.until(lambda: server.images >= 3 and server.sounds >= 3, 5)
+        await host.until(lambda: server.images >= 3 and server.sounds >= 3, PATIENCE_S)
         assert server.kinds() == ["join", "publish"]
     assert server.kinds()[-1] == "leave"
 
@@ -110,7 +111,7 @@ async def test_a_source_that_breaks_while_live_ends_the_session(server):
     server.live = False
     async with HostClient(server.url, "demo", Breaking()) as host:
         with pytest.raises(SourceUnavailable, match="unplugged"):
-            await host.stay(5)
+            await host.stay(PATIENCE_S)
 
 
 async def test_a_dropped_socket_is_resumed_without_publishing_again(server):
@@ -119,8 +120,8 @@ async def test_a_dropped_socket_is_resumed_without_publishing_again(server):
         server.live = True
         before = server.images
         host.drop_socket()
-        await host.until(lambda: host.joins == 2, 5)
-        await host.until(lambda: server.images > before + 3, 5)
+        await host.until(lambda: host.joins == 2, PATIENCE_S)
+        await host.until(lambda: server.images > before + 3, PATIENCE_S)
         assert server.kinds() == ["join", "publish", "join"]
         assert server.seen[2].resume == "secret"
         assert host.publications == 1
@@ -130,18 +131,18 @@ async def test_a_server_that_forgot_the_publication_gets_it_again(server):
     server.live = False
     async with HostClient(server.url, "demo", SMALL) as host:
         host.drop_socket()
-        await host.until(lambda: host.joins == 2, 5)
-        await host.until(lambda: server.kinds().count("publish") == 2, 5)
-        await host.until(lambda: host.publication and host.publication.path.connected_s, 5)
+        await host.until(lambda: host.joins == 2, PATIENCE_S)
+        await host.until(lambda: server.kinds().count("publish") == 2, PATIENCE_S)
+        await host.until(lambda: host.publication and host.publication.path.connected_s, PATIENCE_S)
 
 
 async def test_lost_media_is_published_again(server):
     server.live = False
     async with HostClient(server.url, "demo", SMALL) as host:
-        await host.until(lambda: server.images > 1 and server.sounds > 1, 5)
+        await host.until(lambda: server.images > 1 and server.sounds > 1, PATIENCE_S)
         await server.media[0].close()
-        await host.until(lambda: host.publications == 2, 5)
-        await host.until(lambda: host.publication and host.publication.path.connected_s, 5)
+        await host.until(lambda: host.publications == 2, PATIENCE_S)
+        await host.until(lambda: host.publication and host.publication.path.connected_s, PATIENCE_S)
         assert server.kinds() == ["join", "publish", "publish"]
 
 
@@ -150,7 +151,7 @@ async def test_somebody_who_resumes_the_session_ends_this_one(server):
     async with HostClient(server.url, "demo", SMALL) as host:
         await server.say(Left(reason="replaced"))
         with pytest.raises(ClientError, match="somebody else"):
-            await host.stay(5)
+            await host.stay(PATIENCE_S)
 
 
 async def test_what_the_server_tells_is_known(server):
@@ -160,7 +161,7 @@ async def test_what_the_server_tells_is_known(server):
         await server.say(
             ViewersChanged(viewers=7), HostMedia(state="connected"), FilterChanged(filter=view)
         )
-        await host.until(lambda: host.filter == view, 5)
+        await host.until(lambda: host.filter == view, PATIENCE_S)
         assert (host.viewers, host.media_state) == (7, "connected")
 
 
@@ -174,24 +175,24 @@ async def test_a_refused_filter_leaves_the_session_alone(server):
         with pytest.raises(Refused, match="unknown filter"):
             await host.set_filter(enabled=True)
         before = server.images
-        await host.until(lambda: server.images > before, 5)
+        await host.until(lambda: server.images > before, PATIENCE_S)
 
 
 async def test_a_keyframe_request_reaches_the_source(server, frames):
     server.live = False
     async with HostClient(server.url, "demo", EncodedSource(frames)) as host:
-        await host.until(lambda: server.images > 1, 5)
+        await host.until(lambda: server.images > 1, PATIENCE_S)
         receiver = server.media[0].getTransceivers()[0].receiver
         ssrc = receiver.getSynchronizationSources()[0].source
         await receiver._send_rtcp_pli(ssrc)
         video = host.publication.tracks.video
-        await host.until(lambda: video.keyframe_requests == 1, 5)
+        await host.until(lambda: video.keyframe_requests == 1, PATIENCE_S)
 
 
 async def test_what_was_sent_is_kept_byte_for_byte(server, frames):
     server.live = False
     async with HostClient(server.url, "demo", EncodedSource(frames), keep_packets=True) as host:
-        await host.until(lambda: server.images > 5, 5)
+        await host.until(lambda: server.images > 5, PATIENCE_S)
         payloads = host.sent.payloads("video")
     sent = b"".join(_without_descriptor(payload) for payload in payloads)
     whole = b"".join(frame.payload for frame in frames * 10)

@@ -18,6 +18,7 @@ from signaling.messages import (
     Subscribed,
     ViewersChanged,
 )
+from tests.unit.mediasrv.client.fake_server import PATIENCE_S
 
 JOIN = Join(version=PROTOCOL_VERSION, room="demo", role="viewer")
 
@@ -106,7 +107,7 @@ async def test_unread_events_are_bounded(server):
     async with await Link.open(server.url) as link:
         await link.request(JOIN, Joined)
         await server.say(*(ViewersChanged(viewers=n) for n in range(EVENTS_MAX + 1)))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await link.ended()
         with pytest.raises(LinkLost, match="not read in time"):
             await link.request(SetFilter(), Joined)
