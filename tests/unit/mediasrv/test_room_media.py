@@ -138,13 +138,15 @@ async def test_a_timer_that_comes_early_is_set_again(room):
             await asyncio.sleep(0.001)
 
 
-async def test_closing_forgets_what_waits(room):
+async def test_closing_forgets_what_waits(room, monkeypatch):
     host, viewer = room.publish(), room.subscribe()
     room.feed(host, KEYFRAME, marker=False)
     room.media.close("the end")
+    flushed: list[float] = []
+    monkeypatch.setattr(room.media.broadcast, "flush", flushed.append)
     room.clock.now += 1
     await asyncio.sleep(0.005)
-    assert viewer.sent == []
+    assert (flushed, viewer.sent) == ([], [])
     assert (host.reason, viewer.reason) == ("the end", "the end")
     room.media.close("again")
     assert host.reason == "the end"
