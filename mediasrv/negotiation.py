@@ -54,11 +54,14 @@ def negotiate_host(offer: Offer) -> HostSession:
 
     Raises:
         UnsupportedCodec: A track has no codec that we carry.
-        NegotiationError: The host offers to send nothing.
+        NegotiationError: The host offers to send nothing, or tracks that cannot be told apart.
     """
-    tracks, accepted = [], {}
+    tracks: list[IncomingTrack] = []
+    accepted = {}
     for media in _usable(offer, sends=True):
         codec = _first_carried(media)
+        if any(track.payload_type == codec.payload_type for track in tracks):
+            raise NegotiationError("audio and video share one payload type")
         audio_level = media.extensions.get(AUDIO_LEVEL_URI, 0) if media.kind == "audio" else 0
         tracks.append(
             IncomingTrack(media.kind, codec.name, codec.payload_type, codec.clock_hz, audio_level)
@@ -124,11 +127,15 @@ def _outgoing(
 
 
 def _usable(offer: Offer, *, sends: bool) -> list[OfferedMedia]:
-    """Return the first audio and the first video section of the wanted direction, one bundle."""
+    """Return the first audio and the first video section of the wanted direction.
+
+    Both only if they share one transport: what is not bundled would need a second one.
+    """
     chosen: dict[str, OfferedMedia] = {}
     for media in offer.media:
         wanted = media.sends if sends else media.receives
-        if wanted and media.kind not in chosen and (media.in_bundle or not chosen):
+        shares = all(m.in_bundle for m in (media, *chosen.values())) or not chosen
+        if wanted and shares and media.kind not in chosen:
             chosen[media.kind] = media
     return list(chosen.values())
 

@@ -1,0 +1,231 @@
+from dataclasses import replace
+
+import pytest
+
+from mediasrv.errors import NegotiationError, UnsupportedCodec
+from mediasrv.negotiation import negotiate_host, negotiate_viewer
+from mediasrv.relay.broadcast import IncomingTrack
+from mediasrv.relay.fanout import FIRST_SEQUENCE_MAX, ExtensionIds
+from mediasrv.relay.rtp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI
+from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia, parse_offer
+from tests.sdp_offers import HOSTS, VIEWERS, offer_text
+
+OPUS = OfferedCodec("opus", 111, 48_000, 2, {}, frozenset({"transport-cc"}))
+PCMU = OfferedCodec("pcmu", 0, 8000, 1, {}, frozenset())
+VP8 = OfferedCodec("vp8", 96, 90_000, 1, {}, frozenset({"nack", "nack pli", "goog-remb"}))
+VP9 = OfferedCodec("vp9", 98, 90_000, 1, {}, frozenset())
+H264 = OfferedCodec(
+    "h264",
+    102,
+    90_000,
+    1,
+    {"profile-level-id": "42e01f", "packetization-mode": "1"},
+    frozenset({"nack pli"}),
+)
+
+
+def media(kind, *codecs, mid=None, sends=True, receives=True, extensions=None, in_bundle=True):
+    return OfferedMedia(
+        kind=kind,
+        protocol="UDP/TLS/RTP/SAVPF",
+        formats=tuple(str(c.payload_type) for c in codecs),
+        mid=mid or kind,
+        sends=sends,
+        receives=receives,
+        codecs=codecs,
+        extensions=extensions or {},
+        in_bundle=in_bundle,
+    )
+
+
+def offer(*sections):
+    return Offer(sections, "ufrag", (("sha-256", "AB"),))
+
+
+AUDIO, VIDEO = media("audio", OPUS), media("video", VP8, H264)
+
+
+class TestHosts:
+    @pytest.mark.parametrize("name", HOSTS)
+    def test_real_hosts_are_accepted_with_all_that_they_send(self, name):
+        real = parse_offer(offer_text(name))
+        session = negotiate_host(real)
+        sent = [m for m in real.media if m.sends]
+        assert {t.kind for t in session.tracks} == {m.kind for m in sent}
+        for track, section in zip(session.tracks, sent, strict=True):
+            (codec,) = session.accepted[section.mid].codecs
+            assert codec in section.codecs
+            assert (track.codec, track.payload_type) == (codec.name, codec.payload_type)
+
+    def test_the_track_is_what_the_answer_says(self):
+        extensions = {AUDIO_LEVEL_URI: 3, ABS_SEND_TIME_URI: 5, "urn:other": 7}
+        session = negotiate_host(
+            offer(
+                media("audio", PCMU, OPUS, extensions=extensions),
+                media("video", VP9, VP8, H264, extensions=extensions),
+            )
+        )
+        assert session.tracks == (
+            IncomingTrack("audio", "opus", 111, 48_000, 3),
+            IncomingTrack("video", "vp8", 96, 90_000, 0),
+        )
+        audio, video = session.accepted["audio"], session.accepted["video"]
+        assert (audio.codecs, video.codecs) == ((OPUS,), (VP8,))
+        assert audio.extensions == {AUDIO_LEVEL_URI: 3}
+        assert video.extensions == {ABS_SEND_TIME_URI: 5}
+        assert audio.feedback == frozenset()
+        assert video.feedback == {"nack", "nack pli", "ccm fir", "goog-remb"}
+        assert {audio.direction, video.direction} == {"recvonly"}
+        assert audio.sent is video.sent is None
+
+    def test_the_host_is_hinted_to_start_with_a_watchable_bitrate(self):
+        hints = negotiate_host(offer(VIDEO)).accepted["video"].extra_parameters
+        assert hints is not None
+        assert {hints[c]["x-google-start-bitrate"] for c in ("vp8", "h264")} == {"1500"}
+
+    def test_the_hosts_own_order_decides_between_codecs(self):
+        session = negotiate_host(offer(media("video", H264, VP8)))
+        assert [t.codec for t in session.tracks] == ["h264"]
+
+    def test_only_the_first_section_of_a_kind_is_taken(self):
+        session = negotiate_host(
+            offer(AUDIO, VIDEO, media("video", replace(VP8, payload_type=99), mid="screen"))
+        )
+        assert session.accepted.keys() == {"audio", "video"}
+
+    def test_what_is_not_sent_is_passed_over(self):
+        session = negotiate_host(offer(media("video", VP9, mid="x", sends=False), AUDIO, VIDEO))
+        assert session.accepted.keys() == {"audio", "video"}
+
+    @pytest.mark.parametrize(
+        ("bundled", "accepted"),
+        [
+            ((True, True), {"audio", "video"}),
+            ((False, False), {"audio"}),
+            ((False, True), {"audio"}),
+            ((True, False), {"audio"}),
+        ],
+    )
+    def test_tracks_that_would_need_a_second_transport_are_left_out(self, bundled, accepted):
+        sections = [replace(m, in_bundle=b) for m, b in zip((AUDIO, VIDEO), bundled, strict=True)]
+        assert negotiate_host(offer(*sections)).accepted.keys() == accepted
+
+    def test_tracks_that_packets_cannot_be_told_apart_by_are_refused(self):
+        with pytest.raises(NegotiationError, match="share one payload type"):
+            negotiate_host(offer(AUDIO, media("video", replace(VP8, payload_type=111))))
+
+    @pytest.mark.parametrize(
+        "sections", [(), (media("audio", OPUS, sends=False), media("video", VP8, sends=False))]
+    )
+    def test_a_host_that_sends_nothing_is_refused(self, sections):
+        with pytest.raises(NegotiationError, match="neither audio nor video"):
+            negotiate_host(offer(*sections))
+
+    @pytest.mark.parametrize(
+        "codecs",
+        [
+            (),
+            (VP9,),
+            (replace(VP8, clock_hz=8000),),
+            (replace(H264, parameters={"packetization-mode": "0"}),),
+            (replace(H264, parameters={"profile-level-id": "42e01f"}),),
+            (replace(H264, parameters={**H264.parameters, "profile-level-id": "640032"}),),
+            (replace(H264, parameters={**H264.parameters, "profile-level-id": "4d001f"}),),
+        ],
+    )
+    def test_video_that_nobody_could_carry_is_refused(self, codecs):
+        with pytest.raises(UnsupportedCodec, match="no video codec in common"):
+            negotiate_host(offer(AUDIO, media("video", *codecs)))
+
+    @pytest.mark.parametrize("codecs", [(PCMU,), (replace(OPUS, clock_hz=16_000),)])
+    def test_sound_that_nobody_could_carry_is_refused(self, codecs):
+        with pytest.raises(UnsupportedCodec, match="no audio codec in common"):
+            negotiate_host(offer(media("audio", *codecs), VIDEO))
+
+    @pytest.mark.parametrize("profile", ["42e01f", "42E034", "42001f", "42c00a"])
+    def test_baseline_profiles_are_carried_whatever_their_level(self, profile):
+        codec = replace(H264, parameters={**H264.parameters, "profile-level-id": profile})
+        assert negotiate_host(offer(media("video", codec))).tracks[0].codec == "h264"
+
+
+class TestViewers:
+    @pytest.mark.parametrize("name", VIEWERS)
+    def test_real_viewers_get_sound_and_picture(self, name):
+        session = negotiate_viewer(parse_offer(offer_text(name)), "vp8")
+        assert [t.kind for t in session.tracks] == ["audio", "video"]
+        assert {a.direction for a in session.accepted.values()} == {"sendonly"}
+
+    def test_every_codec_in_common_is_agreed_so_that_the_host_may_change_its_own(self):
+        session = negotiate_viewer(offer(AUDIO, media("video", VP8, VP9, H264)), "h264")
+        audio, video = session.tracks
+        assert audio.payload_types == {"opus": 111}
+        assert video.payload_types == {"vp8": 96, "h264": 102}
+        # The first one in the answer is what a browser prepares for.
+        assert session.accepted["video"].codecs == (H264, VP8)
+
+    def test_one_payload_type_is_agreed_for_each_codec(self):
+        more = replace(VP8, payload_type=35)
+        session = negotiate_viewer(offer(media("video", VP8, more)), None)
+        assert session.tracks[0].payload_types == {"vp8": 96}
+        assert session.accepted["video"].codecs == (VP8,)
+
+    def test_extensions_go_by_the_viewers_own_ids(self):
+        extensions = {AUDIO_LEVEL_URI: 9, ABS_SEND_TIME_URI: 12, "urn:other": 1}
+        session = negotiate_viewer(
+            offer(
+                media("audio", OPUS, extensions=extensions),
+                media("video", VP8, extensions=extensions),
+            ),
+            "vp8",
+        )
+        assert [t.ids for t in session.tracks] == [ExtensionIds(9, 0), ExtensionIds(0, 12)]
+        assert session.accepted["audio"].extensions == {AUDIO_LEVEL_URI: 9}
+        assert session.accepted["video"].extensions == {ABS_SEND_TIME_URI: 12}
+        assert [t.ids for t in negotiate_viewer(offer(AUDIO, VIDEO), "vp8").tracks] == [
+            ExtensionIds()
+        ] * 2
+
+    def test_what_is_announced_is_what_is_sent(self):
+        session = negotiate_viewer(offer(AUDIO, VIDEO), "vp8")
+        announced = [a.sent for a in session.accepted.values()]
+        assert [s.ssrc for s in announced if s] == [t.ssrc for t in session.tracks]
+        assert {s.cname for s in announced if s} == {session.cname}
+        assert len({s.stream for s in announced if s}) == 1
+
+    def test_numbers_are_drawn_anew_for_every_viewer(self):
+        sessions = [negotiate_viewer(offer(AUDIO, VIDEO), "vp8") for _ in range(50)]
+        tracks = [t for s in sessions for t in s.tracks]
+        assert len({t.ssrc for t in tracks}) == 100
+        assert all(0 < t.ssrc < 2**32 for t in tracks)
+        # RFC 3711 section 3.3.1: below 2**15.
+        assert all(0 <= t.first_sequence < FIRST_SEQUENCE_MAX == 2**15 for t in tracks)
+        assert len({t.first_sequence for t in tracks}) > 50
+        assert len({s.cname for s in sessions}) == 50
+
+    def test_viewers_may_ask_for_keyframes_and_tell_their_bandwidth(self):
+        accepted = negotiate_viewer(offer(AUDIO, VIDEO), "vp8").accepted
+        assert accepted["video"].feedback == {"nack pli", "ccm fir", "goog-remb"}
+        assert accepted["audio"].feedback == frozenset()
+
+    def test_a_viewer_who_cannot_decode_the_rooms_codec_hears_which_one_it_is(self):
+        with pytest.raises(UnsupportedCodec, match="the room sends h264"):
+            negotiate_viewer(offer(AUDIO, media("video", VP8)), "h264")
+
+    def test_a_room_without_video_takes_any_viewer_with_a_codec_in_common(self):
+        session = negotiate_viewer(offer(AUDIO, media("video", VP8)), None)
+        assert session.tracks[1].payload_types == {"vp8": 96}
+        with pytest.raises(UnsupportedCodec, match="no video codec in common"):
+            negotiate_viewer(offer(AUDIO, media("video", VP9)), None)
+
+    def test_sound_without_a_common_codec_is_refused(self):
+        with pytest.raises(UnsupportedCodec, match="no audio codec in common"):
+            negotiate_viewer(offer(media("audio", PCMU), VIDEO), "vp8")
+
+    def test_a_viewer_who_receives_nothing_is_refused(self):
+        silent = [replace(m, receives=False) for m in (AUDIO, VIDEO)]
+        with pytest.raises(NegotiationError, match="neither audio nor video"):
+            negotiate_viewer(offer(*silent), "vp8")
+
+    def test_only_what_is_received_is_sent(self):
+        session = negotiate_viewer(offer(replace(AUDIO, receives=False), VIDEO), "vp8")
+        assert [t.kind for t in session.tracks] == ["video"]
