@@ -34,6 +34,7 @@ from mediasrv.transport.aiortc_seam import (
 )
 from mediasrv.transport.demux import DATAGRAM_MAX_BYTES
 from tests.hostile import keeping_class, mutate_bytes, mutations
+from tests.unit.mediasrv.transport.peers import Pipe, greeting
 
 PROFILES = {profile.openssl_profile: profile for profile in SRTP_PROFILES}
 CERTIFICATE, FINGERPRINT = make_certificate()
@@ -263,24 +264,6 @@ def test_a_shared_buffer_can_be_written_but_not_resized():
 # DTLS.
 
 
-class Pipe:
-    """An ICE transport with nothing but what the seam gives aiortc."""
-
-    __slots__ = ("arrived", "role", "send", "state")
-
-    def __init__(self) -> None:
-        self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
-        self.role = "controlling"
-        self.state = "completed"
-        self.send = list[bytes]().append
-
-    async def _recv(self) -> bytes:
-        return await self.arrived.get()
-
-    async def _send(self, data: bytes) -> None:
-        self.send(data)
-
-
 def nowhere(datagram: bytes) -> None:
     del datagram
 
@@ -412,19 +395,6 @@ async def test_an_empty_datagram_ends_the_handshake_and_nothing_else(dtls):
     dtls.server.feed(b"")
     with pytest.raises(NegotiationError):
         await dtls.server.handshake([CLIENT_FINGERPRINT])
-
-
-async def greeting() -> bytes:
-    """Return the first datagram of a client."""
-    pipe, sent = Pipe(), asyncio.Queue[bytes]()
-    pipe.send = sent.put_nowait
-    client = RTCDtlsTransport(pipe, [CLIENT_CERTIFICATE])  # type: ignore[arg-type]
-    client._set_role("client")
-    starting = asyncio.create_task(client.start(RTCDtlsParameters([RTCDtlsFingerprint("a", "b")])))
-    hello = await sent.get()
-    starting.cancel()
-    await asyncio.wait([starting])
-    return hello
 
 
 async def test_a_handshake_ends_even_when_its_cancellation_is_swallowed():

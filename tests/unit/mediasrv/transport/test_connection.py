@@ -21,6 +21,7 @@ from tests.unit.mediasrv.transport.peers import (
     check,
     connect,
     connected,
+    greeting,
     send_video,
     simple_offer,
 )
@@ -222,12 +223,14 @@ async def test_a_handshake_that_ends_after_the_close_connects_nobody(endpoint, m
 
 async def test_closing_in_the_turn_in_which_a_datagram_arrives_ends_the_handshake(clock):
     # Python 3.11 then swallows the cancellation of the peer's task.
+    hello = await greeting()
     async with asyncio.timeout(5):
         async with TransportEndpoint(0, clock, local_addresses=lambda: ["127.0.0.1"]) as endpoint:
             handler, path = Handler(), Path(0, ("127.0.0.1", 5000))
             peer = endpoint.open_peer(simple_offer(), handler)
             endpoint._receive(check(peer), path)
-            for _ in range(5):
+            endpoint._receive(hello, path)
+            for _ in range(6):
                 await asyncio.sleep(0)
             endpoint._receive(b"\x16" * 20, path)
             await asyncio.sleep(0)
