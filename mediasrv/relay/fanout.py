@@ -229,6 +229,17 @@ class Forwarder:
         """Tell whether the viewer negotiated ``codec``."""
         return codec in self._payload_types
 
+    def interrupt(self, *, is_torn: bool) -> None:
+        """Wait for a keyframe: another source takes over.
+
+        Args:
+            is_torn: What was sent last is part of a frame whose end will not come. A hole in the
+                numbers says so; otherwise receivers would join it to the frame that follows.
+        """
+        if is_torn and not self.waiting:
+            self._next_sequence += 1
+        self.waiting = True
+
     def write(self, batch: Batch) -> bool:
         """Send a batch; False when the viewer needs a keyframe to go on.
 

@@ -59,6 +59,7 @@ class TrackRelay:
         self._pending: list[TrackPacket] = []
         self._pending_since = 0.0
         self._newest_sent = -1
+        self._is_torn = False
         self._recent: list[TrackPacket] = []
         self._recent_since = 0.0
 
@@ -71,7 +72,8 @@ class TrackRelay:
         self.flush(now)
         self._recent = []
         for forwarder in self.forwarders.values():
-            forwarder.waiting = True
+            forwarder.interrupt(is_torn=self._is_torn)
+        self._is_torn = False
         self.timeline.splice(new_clock=new_clock)
         if new_clock:
             self.clock = None
@@ -125,7 +127,7 @@ class TrackRelay:
         packets, self._pending = sorted(self._pending, key=_sequence), []
         if self._seekable:
             self._remember(packets, now)
-        self._newest_sent = max(self._newest_sent, packets[-1].sequence)
+        self._note_newest(packets[-1])
         batch = Batch(packets, now)
         for forwarder in list(self.forwarders.values()):
             if not forwarder.write(batch) and self._seekable:
@@ -144,6 +146,12 @@ class TrackRelay:
                 self._recent.append(packet)
         if len(self._recent) > CATCH_UP_PACKETS_MAX:
             self._recent = []
+
+    def _note_newest(self, packet: TrackPacket) -> None:
+        if packet.sequence > self._newest_sent:
+            self._newest_sent = packet.sequence
+            if self._seekable and packet.payload:
+                self._is_torn = not packet.marker
 
     def add(self, viewer: str, forwarder: Forwarder, now: float) -> None:
         """Begin to send to a viewer: from the recent keyframe, else from the next one."""

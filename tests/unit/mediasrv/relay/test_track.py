@@ -297,6 +297,34 @@ class TestSplicing:
         stage.track.splice(stage.now, new_clock=False)
         assert len(outlet.packets) == 2
 
+    @pytest.mark.parametrize("cut", [1, 2])
+    def test_a_torn_frame_leaves_a_hole_so_that_nobody_joins_it_to_the_next(self, stage, cut):
+        outlet = stage.join("v")
+        stage.shoot(keyframe=True)
+        stage.write(stage.packets(count=3)[:cut])
+        stage.track.splice(stage.now, new_clock=False)
+        stage.track.splice(stage.now, new_clock=False)
+        stage.shoot(keyframe=True)
+        after = 2 + cut + 1
+        assert [p.sequence for p in outlet.packets] == [*range(2 + cut), after, after + 1]
+
+    def test_a_padding_probe_tears_nothing(self, stage):
+        outlet = stage.join("v")
+        stage.shoot(keyframe=True)
+        probe = stage.packets(count=1)[0]
+        probe.payload, probe.marker = b"", False
+        stage.write([probe])
+        stage.track.splice(stage.now, new_clock=False)
+        stage.shoot(keyframe=True)
+        assert [p.sequence for p in outlet.packets] == list(range(5))
+
+    def test_a_viewer_who_has_seen_nothing_yet_sees_no_hole(self, stage):
+        outlet = stage.join("v")
+        stage.write(stage.packets(count=3)[:2])
+        stage.track.splice(stage.now, new_clock=False)
+        stage.shoot(keyframe=True)
+        assert [p.sequence for p in outlet.packets] == [0, 1]
+
     def test_viewers_wait_for_the_other_sources_keyframe(self, stage):
         outlet = stage.join("v")
         stage.shoot(keyframe=True)
