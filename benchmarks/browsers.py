@@ -6,7 +6,8 @@ For benchmarks and for tests; needs the development environment (Playwright) and
 import base64
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ class RecordedFrame:
         self.at_ms = at_ms
         self.thumbnail = _rgb(whole, 36, 64)
         self.corner = _rgb(corner, 64, 64)
+
+
+def longest_gap_ms(frames: Sequence[RecordedFrame]) -> float:
+    """Return the longest time between two frames that a viewer saw."""
+    return max(after.at_ms - before.at_ms for before, after in pairwise(frames))
 
 
 def _rgb(encoded: str, height: int, width: int) -> Pixels:

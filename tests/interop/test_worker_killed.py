@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, RecordedFrame, ViewerPage
+from benchmarks.browsers import HostPage, RecordedFrame, ViewerPage, longest_gap_ms
 from benchmarks.live_server import REPOSITORY, RunningServer, running_server
 from tests.marker_stage import is_marked
 
@@ -16,7 +16,9 @@ pytestmark = pytest.mark.browser
 
 # Three within ten seconds count as a filter that cannot be had for now.
 KILLS = 2
-PICTURE_BACK_S = 2.0
+PICTURE_BACK_MS = 2000.0
+STUTTERS = 4
+PACE_S = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +38,23 @@ def test_a_killed_worker_shows_nobody_an_unfiltered_frame(
     viewer = ViewerPage(viewer_browser, server.url, room)
     viewer.until_playing()
     host.until_filter("on")
+    viewer.wait(PACE_S)
     viewer.record()
+    viewer.wait(PACE_S)
+    pace_ms = longest_gap_ms(viewer.recorded())
     for _ in range(KILLS):
         viewer.wait(1.5)
         frames_before = viewer.statistics("video")["framesDecoded"]
         victim = server.workers()[0]
         os.kill(victim.pid, signal.SIGKILL)
-        viewer.until_frames(frames_before + 15, PICTURE_BACK_S + 2.0)
+        viewer.until_frames(frames_before + 15)
         host.until_filter("on")
     frames = viewer.recorded()
     viewer.close()
     assert len(frames) > 60
     assert [frame.at_ms for frame in frames if not _carries_marker(frame)] == []
-    gaps_ms = np.diff([frame.at_ms for frame in frames])
-    assert gaps_ms.max() < PICTURE_BACK_S * 1000
+    # What a busy machine adds is in the pace without a kill.
+    assert longest_gap_ms(frames) < PICTURE_BACK_MS + STUTTERS * pace_ms
 
 
 def test_a_host_that_goes_live_with_the_filter_on_is_never_seen_without_it(
