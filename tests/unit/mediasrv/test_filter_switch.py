@@ -40,7 +40,16 @@ class TestSwitchingOn:
         studio.shoot(3, keyframe=True)
         assert desk.streams == []
         assert studio.tags("v") == [b"raw"] * 6
+
+    def test_without_a_worker_frames_and_wishes_go_nowhere(self, studio):
+        desk = FilterDesk(studio, ON)
+        desk.can_open = False
+        desk.publish()
+        desk.run_background()
+        studio.shoot(3, keyframe=True)
         desk.switch.request_keyframe()
+        assert len(studio.fed) == 3
+        assert studio.tags("v") == []
 
     def test_the_host_is_seen_directly_until_the_worker_takes_frames(self, desk, studio):
         studio.shoot(1, keyframe=True)
