@@ -23,6 +23,11 @@ ODD_TEXTS = (
 )  # fmt: skip
 
 
+def short_id(value: object) -> str:
+    """Name a parameter of a test by what can be read of it."""
+    return value if isinstance(value, str) and 0 < len(value) < 40 else "input"
+
+
 def mutations(
     count: int, seed: int, valid: Sequence[T], mutate: Callable[[Random, T], T]
 ) -> Iterator[T]:

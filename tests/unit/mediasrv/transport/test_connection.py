@@ -14,6 +14,7 @@ from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import parse_offer
 from mediasrv.transport.peer import PeerState
+from tests.hostile import short_id
 from tests.loopback import LoopbackClient
 from tests.node_stage import Clock
 from tests.unit.mediasrv.transport.peers import (
@@ -360,6 +361,7 @@ async def test_foreign_hellos_before_the_handshake_do_not_spoil_it(endpoint, str
         (bytes(24), "malformed_stun"),
         (bytes.fromhex("000100042112a442") + bytes(12) + bytes.fromhex("00240000"), "x4"),
     ],
+    ids=short_id,
 )
 async def test_strangers_are_counted_and_disturb_nobody(
     endpoint, live, stranger, datagram, counter

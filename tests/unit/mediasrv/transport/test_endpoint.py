@@ -9,6 +9,7 @@ from aioice import stun
 from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.ice import PATHS_MAX, Path
 from mediasrv.transport.peer import PeerTransport
+from tests.hostile import short_id
 from tests.node_stage import Clock
 from tests.unit.mediasrv.transport.peers import Handler, check, simple_offer
 
@@ -81,6 +82,7 @@ async def test_a_check_is_answered_to_the_address_it_came_from(endpoint, udp):
         (RTP, "unknown_path"),
         (RTCP, "unknown_path"),
     ],
+    ids=short_id,
 )
 async def test_what_belongs_to_nobody_is_dropped_and_counted(endpoint, udp, datagram, counter):
     peer, handler = opened(endpoint)

@@ -13,7 +13,7 @@ from mediasrv.transport.offer import (
     OfferedCodec,
     parse_offer,
 )
-from tests.hostile import mutate_sdp, mutations
+from tests.hostile import mutate_sdp, mutations, short_id
 from tests.sdp_offers import HOSTS, NAMES, VIEWERS, offer_text, offer_texts
 
 SESSION = ("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE 0 1 2 3")
@@ -176,6 +176,7 @@ LINES = len(many(0, "").splitlines())
         ("", "no media section"),
         ("\r\n".join(SESSION), "no media section"),
     ],
+    ids=short_id,
 )
 def test_what_is_over_a_limit_is_refused_unparsed(parsed, text, why):
     with pytest.raises(NegotiationError, match=why):
@@ -192,6 +193,7 @@ def test_what_is_over_a_limit_is_refused_unparsed(parsed, text, why):
         many(SDP_LINES_MAX - LINES, "a=x"),
         sdp(*[section(str(i)) for i in range(SDP_SECTIONS_MAX)]),
     ],
+    ids=short_id,
 )
 def test_what_is_at_a_limit_is_parsed(text):
     assert parse_offer(text).media[0].mid == "0"
@@ -272,6 +274,7 @@ def test_two_sections_may_share_their_payload_types():
         ("m=\r\n" * 3, "malformed"),
         ("\x00" * 10 + "\r\nm=", "malformed"),
     ],
+    ids=short_id,
 )
 def test_what_is_wrong_is_named(text, why):
     with pytest.raises(NegotiationError, match=why):

@@ -13,7 +13,7 @@ from mediasrv.transport.stun import (
     write_binding_success,
     write_role_conflict,
 )
-from tests.hostile import mutate_stun, mutations
+from tests.hostile import mutate_stun, mutations, short_id
 
 PASSWORD = "0123456789abcdef0123456789abcdef"
 KEY = PASSWORD.encode()
@@ -140,6 +140,7 @@ def test_one_changed_bit_breaks_the_signature():
         (raw(0x0001, attribute(0x8028, bytes(5))), "FINGERPRINT is not the last"),
         (raw(0x0001, attribute(0x8028, bytes(4)) + attribute(0x0025, b"")), "not the last"),
     ],
+    ids=short_id,
 )
 def test_what_is_wrong_is_refused(datagram, why):
     with pytest.raises(StunRefused, match=why):
