@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediasrv.errors import NegotiationError, UnsupportedCodec
-from mediasrv.relay.broadcast import IncomingTrack, OutgoingTrack
+from mediasrv.relay.broadcast import OutgoingTrack
 from mediasrv.relay.fanout import FIRST_SEQUENCE_MAX, ExtensionIds
+from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.rtp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI
 from mediasrv.transport.answer import AcceptedMedia, SentTrack
 from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia

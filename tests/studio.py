@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from mediasrv.media import EncodedFrame
 from mediasrv.relay import rtp
-from mediasrv.relay.broadcast import Broadcast, IncomingTrack, OutgoingTrack
+from mediasrv.relay.broadcast import Broadcast, OutgoingTrack
+from mediasrv.relay.publisher import IncomingTrack
 from tests.relay_fakes import (
     HOST_TRACKS,
     Microphone,

@@ -6,25 +6,20 @@ video's way is decided here, because only here is it known which packet a source
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, rtp, vp8
-from mediasrv.relay.estimate import UplinkEstimate
 from mediasrv.relay.fanout import ExtensionIds, Forwarder, Outlet, TrackPacket
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
-from mediasrv.relay.reception import Reception
+from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
 from mediasrv.relay.track import TrackRelay
 
 AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
-# Receiver reports of a second keep the host's round trip and loss fresh; browsers send as often.
-REPORT_S = 1.0
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
 SENDER_REPORT_S = 2.0
-# A host may restart a track with a new SSRC; more than this many is an attack on our memory.
-STREAMS_MAX = 32
 
 
 class VideoPath(enum.Enum):
@@ -37,17 +32,6 @@ class VideoPath(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class IncomingTrack:
-    """A track as the host's answer fixed it."""
-
-    kind: str
-    codec: str
-    payload_type: int
-    clock_hz: int
-    audio_level_id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class OutgoingTrack:
     """A track as a viewer's answer fixed it."""
 
@@ -56,28 +40,6 @@ class OutgoingTrack:
     payload_types: dict[str, int]
     ids: ExtensionIds
     first_sequence: int
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One SSRC of the host."""
-
-    track: IncomingTrack
-    reception: Reception
-
-
-@dataclass(slots=True)
-class _Publisher:
-    """The host's present connection."""
-
-    tracks: dict[int, IncomingTrack]
-    outlet: Outlet
-    ssrc: int
-    streams: dict[int, _Stream] = field(default_factory=dict)
-    current: dict[str, int] = field(default_factory=dict)
-    estimate: UplinkEstimate = field(default_factory=UplinkEstimate)
-    clock_offset: float | None = None
-    reported_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -126,7 +88,7 @@ class Broadcast:
         self._on_frame = on_frame
         self._on_filter_keyframe = on_filter_keyframe
         self._assembler: FrameAssembler | None = None
-        self._publisher: _Publisher | None = None
+        self._publisher: Publisher | None = None
         self._viewers: dict[str, _Viewer] = {}
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
@@ -141,7 +103,7 @@ class Broadcast:
             outlet: The way back to the host, for feedback.
             ssrc: Ours in that feedback.
         """
-        self._publisher = _Publisher({t.payload_type: t for t in tracks}, outlet, ssrc)
+        self._publisher = Publisher(tracks, outlet, ssrc)
         self._reset_filter_input()
 
     def unpublish(self) -> None:
@@ -152,8 +114,7 @@ class Broadcast:
     @property
     def video_codec(self) -> str | None:
         """Encoding name of the host's video, None without one."""
-        tracks = self._publisher.tracks.values() if self._publisher else ()
-        return next((t.codec for t in tracks if t.kind == "video"), None)
+        return self._publisher.video_codec if self._publisher is not None else None
 
     def receive_rtp(self, datagram: bytes, now: float) -> None:
         """Take one decrypted RTP packet of the host."""
@@ -165,49 +126,31 @@ class Broadcast:
         except rtp.RtpRefused:
             self.counters.malformed_rtp += 1
             return
-        stream = self._stream_of(publisher, packet, now)
+        stream = publisher.stream_of(packet)
         if stream is None:
             self.counters.foreign_packets += 1
             return
-        sequence, ticks = stream.reception.received(
-            packet.sequence, packet.timestamp, len(packet.payload), now
-        )
-        placed = TrackPacket(
-            sequence, ticks, packet.marker, stream.track.codec, packet.payload, starts_keyframe=True
-        )
+        if stream.is_new:
+            self._begin_stream(stream.track.kind, now)
+        received = stream.receive(packet, now)
         if stream.track.kind == "audio":
-            level = packet.extensions.get(stream.track.audio_level_id, b"")
-            placed.audio_level = level if len(level) == 1 else b""  # RFC 6464 section 3
-            self.tracks["audio"].write_packet(placed, now)
+            self.tracks["audio"].write_packet(received, now)
         else:
-            self._receive_video(stream, placed, now)
+            self._receive_video(stream, received, now)
 
-    def _stream_of(
-        self, publisher: _Publisher, packet: rtp.RtpPacket, now: float
-    ) -> _Stream | None:
-        track = publisher.tracks.get(packet.payload_type)
-        if track is None:
-            return None
-        stream = publisher.streams.get(packet.ssrc)
-        if stream is None:
-            if len(publisher.streams) >= STREAMS_MAX:
-                return None
-            stream = _Stream(track, Reception(packet.ssrc, track.clock_hz))
-            publisher.streams[packet.ssrc] = stream
-            publisher.current[track.kind] = packet.ssrc
-            self.tracks[track.kind].splice(now, new_clock=True)
-            if track.kind == "video":
-                self._reset_filter_input()
-                self.tracks["video"].keyframes.ask()
-        if stream.track.kind != track.kind or publisher.current[track.kind] != packet.ssrc:
-            return None
-        return stream
+    def _begin_stream(self, kind: str, now: float) -> None:
+        """Let a new stream of the host take over its track."""
+        track = self.tracks[kind]
+        track.splice(now, new_clock=True)
+        if kind == "video":
+            self._reset_filter_input()
+            track.keyframes.ask()
 
     def _reset_filter_input(self) -> None:
         self._assembler = None
         self._fed_ticks = None
 
-    def _receive_video(self, stream: _Stream, packet: TrackPacket, now: float) -> None:
+    def _receive_video(self, stream: Stream, packet: TrackPacket, now: float) -> None:
         packet.starts_keyframe = _starts_keyframe(packet)
         if packet.starts_keyframe:
             stream.reception.nacks.forget_before(packet.sequence)
@@ -256,26 +199,15 @@ class Broadcast:
             return
         for message in self._parse_rtcp(compound):
             if isinstance(message, rtcp.SenderReport):
-                self._receive_sender_report(publisher, message, now)
+                clock = publisher.receive_report(message, now)
+                if clock is not None:
+                    self._set_clock(clock)
 
-    def _receive_sender_report(
-        self, publisher: _Publisher, report: rtcp.SenderReport, now: float
-    ) -> None:
-        stream = publisher.streams.get(report.ssrc)
-        if stream is None:
-            return
-        stream.reception.received_report(report, now)
-        if publisher.current.get(stream.track.kind) != report.ssrc:
-            return
-        at_host = report.ntp / (1 << 32)
-        if publisher.clock_offset is None:
-            # One offset for all tracks of a connection: what counts is that they agree.
-            publisher.clock_offset = now - at_host
-        track = self.tracks[stream.track.kind]
-        ticks = stream.reception.unwrap_timestamp(report.timestamp)
-        first = track.clock is None
-        track.set_clock(at_host + publisher.clock_offset, ticks)
-        if first:
+    def _set_clock(self, clock: HostClock) -> None:
+        track = self.tracks[clock.kind]
+        is_first = track.clock is None
+        track.set_clock(clock.at_s, clock.ticks)
+        if is_first:
             for viewer in self._viewers.values():
                 viewer.reported_at = None
 
@@ -401,7 +333,8 @@ class Broadcast:
     def tick(self, now: float) -> None:
         """Do what is due; call every 20 ms or so."""
         self._ask_keyframes(now)
-        self._feed_back(now)
+        if self._publisher is not None:
+            self._publisher.feed_back(now)
         for viewer in self._viewers.values():
             if viewer.reported_at is None or now - viewer.reported_at >= SENDER_REPORT_S:
                 self._send_reports(viewer, now)
@@ -419,39 +352,9 @@ class Broadcast:
         elif wishes.wanted and not self._host_keyframes.wanted:
             self._host_keyframes.ask()
         publisher = self._publisher
-        ssrc = publisher.current.get("video") if publisher else None
         # Before its first packet the host is about to send a keyframe anyway.
-        if publisher is not None and ssrc is not None and self._host_keyframes.due(now):
-            request = rtcp.write_pli(publisher.ssrc, ssrc)
-            publisher.outlet.send_rtcp(rtcp.write_receiver_report(publisher.ssrc, []) + request)
-
-    def _feed_back(self, now: float) -> None:
-        """Tell the host what is missing, and every second how well it arrives."""
-        publisher = self._publisher
-        if publisher is None:
-            return
-        current = [publisher.streams[ssrc] for ssrc in publisher.current.values()]
-        for stream in current:
-            missing = stream.reception.nacks.due(now) if stream.track.kind == "video" else []
-            if missing:
-                nack = rtcp.write_nack(publisher.ssrc, stream.reception.ssrc, missing)
-                publisher.outlet.send_rtcp(rtcp.write_receiver_report(publisher.ssrc, []) + nack)
-        if current and now - publisher.reported_at >= REPORT_S:
-            publisher.reported_at = now
-            self._report_to_host(publisher, current, now)
-
-    def _report_to_host(
-        self, publisher: _Publisher, streams: Sequence[_Stream], now: float
-    ) -> None:
-        blocks = {s.track.kind: s.reception.report_block(now) for s in streams}
-        present = [block for block in blocks.values() if block is not None]
-        compound = rtcp.write_receiver_report(publisher.ssrc, present)
-        compound += rtcp.write_cname(publisher.ssrc, "mediasrv")
-        video = blocks.get("video")
-        if video is not None:
-            bitrate_bps = publisher.estimate.update(video.fraction_lost / 256)
-            compound += rtcp.write_remb(publisher.ssrc, bitrate_bps, [video.ssrc])
-        publisher.outlet.send_rtcp(compound)
+        if publisher is not None and publisher.has_sent_video and self._host_keyframes.due(now):
+            publisher.request_keyframe()
 
     def _send_reports(self, viewer: _Viewer, now: float) -> None:
         """Send a viewer the sender report of each track that has a clock."""

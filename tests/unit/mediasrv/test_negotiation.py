@@ -4,8 +4,8 @@ import pytest
 
 from mediasrv.errors import NegotiationError, UnsupportedCodec
 from mediasrv.negotiation import negotiate_host, negotiate_viewer
-from mediasrv.relay.broadcast import IncomingTrack
 from mediasrv.relay.fanout import FIRST_SEQUENCE_MAX, ExtensionIds
+from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.rtp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI
 from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia, parse_offer
 from tests.sdp_offers import HOSTS, VIEWERS, offer_text

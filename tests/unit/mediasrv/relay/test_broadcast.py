@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 
 from mediasrv.relay import rtp
-from mediasrv.relay.broadcast import STREAMS_MAX
 from mediasrv.relay.fanout import ExtensionIds
+from mediasrv.relay.publisher import STREAMS_MAX
 from mediasrv.relay.track import HOLD_S
 from tests.relay_fakes import H264_TRACKS, HOST_TRACKS, Microphone, StudioCamera, viewer_tracks
 from tests.studio import Studio

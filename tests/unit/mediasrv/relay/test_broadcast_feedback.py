@@ -3,8 +3,9 @@ import struct
 import pytest
 
 from mediasrv.relay import rtcp
-from mediasrv.relay.broadcast import REPORT_S, SENDER_REPORT_S
+from mediasrv.relay.broadcast import SENDER_REPORT_S
 from mediasrv.relay.estimate import MAX_BPS
+from mediasrv.relay.publisher import REPORT_S
 from tests.relay_fakes import (
     AUDIO_SSRC,
     HOST_TRACKS,

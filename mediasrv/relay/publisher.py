@@ -1,0 +1,153 @@
+"""One connection of the host: which packets count, and what the host is told about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mediasrv.relay import rtcp
+from mediasrv.relay.estimate import UplinkEstimate
+from mediasrv.relay.fanout import Outlet, TrackPacket
+from mediasrv.relay.reception import Reception
+from mediasrv.relay.rtp import RtpPacket
+
+# Receiver reports of a second keep the host's round trip and loss fresh; browsers send as often.
+REPORT_S = 1.0
+# A host may restart a track with a new SSRC; more than this many is an attack on our memory.
+STREAMS_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingTrack:
+    """A track as the host's answer fixed it."""
+
+    kind: str
+    codec: str
+    payload_type: int
+    clock_hz: int
+    audio_level_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostClock:
+    """One instant of a track: when it was, in our seconds, and its timestamp, unwrapped."""
+
+    kind: str
+    at_s: float
+    ticks: int
+
+
+@dataclass(slots=True)
+class Stream:
+    """One SSRC of the host."""
+
+    track: IncomingTrack
+    reception: Reception
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its first packet is still to be noted."""
+        return self.reception.packets_received == 0
+
+    def receive(self, packet: RtpPacket, now: float) -> TrackPacket:
+        """Note a packet; returns it in the stream's numbers, unwrapped."""
+        sequence, ticks = self.reception.received(
+            packet.sequence, packet.timestamp, len(packet.payload), now
+        )
+        level = packet.extensions.get(self.track.audio_level_id, b"")
+        return TrackPacket(
+            sequence,
+            ticks,
+            packet.marker,
+            self.track.codec,
+            packet.payload,
+            audio_level=level if len(level) == 1 else b"",  # RFC 6464 section 3
+            starts_keyframe=True,
+        )
+
+
+class Publisher:
+    """The host as one of its connections shows it.
+
+    Args:
+        tracks: What it sends, each with a payload type of its own.
+        outlet: The way back, for feedback.
+        ssrc: Ours in that feedback.
+    """
+
+    def __init__(self, tracks: Sequence[IncomingTrack], outlet: Outlet, ssrc: int) -> None:
+        self._tracks = {track.payload_type: track for track in tracks}
+        self._outlet = outlet
+        self._ssrc = ssrc
+        self._streams: dict[int, Stream] = {}
+        self._current: dict[str, Stream] = {}
+        self._estimate = UplinkEstimate()
+        self._clock_offset_s: float | None = None
+        self._reported_at = 0.0
+
+    @property
+    def video_codec(self) -> str | None:
+        """Encoding name of the video, None without one."""
+        return next((t.codec for t in self._tracks.values() if t.kind == "video"), None)
+
+    def stream_of(self, packet: RtpPacket) -> Stream | None:
+        """Find the stream of a packet; None when it must not be forwarded.
+
+        A new SSRC takes the place of its track's present one, which is not heard again.
+        """
+        track = self._tracks.get(packet.payload_type)
+        if track is None:
+            return None
+        stream = self._streams.get(packet.ssrc)
+        if stream is None:
+            if len(self._streams) >= STREAMS_MAX:
+                return None
+            stream = Stream(track, Reception(packet.ssrc, track.clock_hz))
+            self._streams[packet.ssrc] = self._current[track.kind] = stream
+        return stream if self._current.get(track.kind) is stream else None
+
+    def receive_report(self, report: rtcp.SenderReport, now: float) -> HostClock | None:
+        """Note a sender report; returns what it says about a track's clock, if it is of one."""
+        stream = self._streams.get(report.ssrc)
+        if stream is None:
+            return None
+        stream.reception.received_report(report, now)
+        kind = stream.track.kind
+        if self._current.get(kind) is not stream:
+            return None
+        at_host_s = report.ntp / (1 << 32)
+        if self._clock_offset_s is None:
+            # One offset for all tracks of a connection: what counts is that they agree.
+            self._clock_offset_s = now - at_host_s
+        ticks = stream.reception.unwrap_timestamp(report.timestamp)
+        return HostClock(kind, at_host_s + self._clock_offset_s, ticks)
+
+    @property
+    def has_sent_video(self) -> bool:
+        """Whether there is a stream that a keyframe can be asked of."""
+        return "video" in self._current
+
+    def request_keyframe(self) -> None:
+        """Ask for a keyframe of the present video stream."""
+        pli = rtcp.write_pli(self._ssrc, self._current["video"].reception.ssrc)
+        self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + pli)
+
+    def feed_back(self, now: float) -> None:
+        """Tell the host what is missing, and every second how well it arrives."""
+        video = self._current.get("video")
+        missing = video.reception.nacks.due(now) if video is not None else []
+        if video is not None and missing:
+            nack = rtcp.write_nack(self._ssrc, video.reception.ssrc, missing)
+            self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + nack)
+        if self._current and now - self._reported_at >= REPORT_S:
+            self._reported_at = now
+            self._report(now)
+
+    def _report(self, now: float) -> None:
+        blocks = {kind: s.reception.report_block(now) for kind, s in self._current.items()}
+        present = [block for block in blocks.values() if block is not None]
+        compound = rtcp.write_receiver_report(self._ssrc, present)
+        compound += rtcp.write_cname(self._ssrc, "mediasrv")
+        video = blocks.get("video")
+        if video is not None:
+            bitrate_bps = self._estimate.update(video.fraction_lost / 256)
+            compound += rtcp.write_remb(self._ssrc, bitrate_bps, [video.ssrc])
+        self._outlet.send_rtcp(compound)
