@@ -196,10 +196,11 @@ class FakeServer:
 async def fake_server():
     """A running fake server on a port of its own."""
     server = FakeServer()
-    async with serve(server.serve_socket, "127.0.0.1", 0, close_timeout=0.5) as listener:
-        port = listener.sockets[0].getsockname()[1]
-        server.url = f"http://127.0.0.1:{port}"
-        try:
+    try:
+        async with serve(server.serve_socket, "127.0.0.1", 0, close_timeout=0.5) as listener:
+            port = listener.sockets[0].getsockname()[1]
+            server.url = f"http://127.0.0.1:{port}"
             yield server
-        finally:
-            await server.close()
+    finally:
+        # After the last handler: a connection must not be closed while it still gathers.
+        await server.close()
