@@ -316,3 +316,14 @@ async def test_the_filter_ends_with_the_host_s_media(room):
     await asyncio.wait(room.work)
     assert room.streams.made[0].reason is not None
     assert room.told[-2:] == ["filter off", "media lost"]
+
+
+async def test_a_filter_that_is_switched_off_keeps_its_worker_for_a_while(room):
+    room.publish()
+    room.media.set_filter(True, None)
+    await asyncio.sleep(0)
+    room.media.set_filter(False, None)
+    await asyncio.sleep(0)
+    assert room.streams.made[0].reason is None
+    room.media.set_filter(True, None)
+    assert len(room.streams.made) == 1
