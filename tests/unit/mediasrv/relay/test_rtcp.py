@@ -172,6 +172,10 @@ def test_a_compound_packet_gives_its_messages_in_order_and_skips_what_is_unknown
     ]
 
 
+def test_a_packet_that_is_only_a_header_is_read():
+    assert rtcp.parse_rtcp(b"\x80\xcb\x00\x00") == [rtcp.Goodbye(())]
+
+
 def test_padding_is_taken_off():
     padded = b"\xa1\xce\x00\x03" + struct.pack("!II", 1, 2) + b"\0\0\0\x04"
     assert rtcp.parse_rtcp(padded) == [rtcp.KeyframeRequest(1, (2,))]
