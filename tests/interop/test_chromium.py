@@ -8,15 +8,18 @@ from benchmarks.live_server import RunningServer
 
 pytestmark = pytest.mark.browser
 
-# The picture must move like video; the exact rate is what `python -m benchmarks watch` measures.
-FPS_MIN = 20.0
+# Viewers must get what the host sends; how much two browsers and a server manage on one machine is
+# what `python -m benchmarks watch` measures.
+SHARE_MIN = 0.8
+FPS_MIN = 10.0
 
 
 def test_a_viewer_sees_the_host_in_full_size_and_hears_it(host: HostPage, viewer: ViewerPage):
     host.go_live()
     viewer.until_playing()
     viewer.until_size(1280, 720)
-    assert viewer.frames_per_second(4) >= FPS_MIN
+    sent, seen = _rates(host, [viewer], 4)
+    assert min(seen) >= max(FPS_MIN, SHARE_MIN * sent)
     audio = viewer.statistics("audio")
     assert audio["packetsReceived"] > 100
     assert audio["totalSamplesReceived"] > 48_000
@@ -50,10 +53,8 @@ def test_three_viewers_watch_at_once(
     for viewer in viewers:
         viewer.until_playing()
         viewer.until_size(1280, 720)
-    before = [viewer.statistics("video")["framesDecoded"] for viewer in viewers]
-    host.wait(4)
-    after = [viewer.statistics("video")["framesDecoded"] for viewer in viewers]
-    assert min(b - a for a, b in zip(before, after, strict=True)) >= 4 * FPS_MIN
+    sent, seen = _rates(host, viewers, 4)
+    assert min(seen) >= max(FPS_MIN, SHARE_MIN * sent)
     host.until(
         lambda: "3" in host.page.get_by_test_id("viewer-count").inner_text(), "3 viewers counted"
     )
@@ -112,3 +113,17 @@ def test_pages_ask_no_other_address_for_anything(
     allowed = (server.url, server.url.replace("http:", "ws:"), "data:", "blob:")
     assert asked
     assert [url for url in asked if not url.startswith(allowed)] == []
+
+
+def _rates(host: HostPage, viewers: list[ViewerPage], seconds: float) -> tuple[float, list[float]]:
+    """Return frames per second: what the host encodes, what each viewer decodes."""
+    before = [host.statistics("video")] + [v.statistics("video") for v in viewers]
+    host.wait(seconds)
+    after = [host.statistics("video")] + [v.statistics("video") for v in viewers]
+    rates = [
+        (a[name] - b[name]) * 1000 / (a["timestamp"] - b["timestamp"])
+        for name, b, a in zip(
+            ["framesEncoded"] + ["framesDecoded"] * len(viewers), before, after, strict=True
+        )
+    ]
+    return rates[0], rates[1:]

@@ -16,7 +16,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-FPS_MIN = 20.0
+# As in test_chromium.py; Firefox counts on a machine that other browsers share.
+FPS_MIN = 10.0
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ async def test_a_viewer_of_the_python_client_sees_and_hears_the_host(
         await viewer.first_frame(10)
         report = await viewer.watch(3)
     assert (report.width, report.height) == (640, 360)
-    assert report.fps > 20
+    assert report.fps > 10
     assert report.audio_frames > 50
 
 
