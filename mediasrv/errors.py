@@ -15,7 +15,3 @@ class UnsupportedCodec(NegotiationError):
 
 class TransportClosed(MediaError):
     """The transport is closed; the text is the reason."""
-
-
-class TransportTimeout(TransportClosed):
-    """The peer did not connect, or fell silent, for too long."""
