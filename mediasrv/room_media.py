@@ -147,6 +147,7 @@ class RoomMedia:
         peer = _ViewerPeer(self, viewer, session)
         self._viewers[viewer] = peer
         peer.transport = self._endpoint.open_peer(offer, peer)
+        self.broadcast.expect_viewer(self._clock())
         return self._answer(offer, session.accepted, peer.transport)
 
     def unsubscribe(self, viewer: str, reason: str) -> None:

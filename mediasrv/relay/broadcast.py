@@ -271,6 +271,17 @@ class Broadcast:
 
     # Viewers
 
+    def expect_viewer(self, now: float) -> None:
+        """Get a keyframe on its way for somebody who is about to connect.
+
+        ICE and DTLS take a round trip or more, and so does a keyframe: they need not wait for
+        each other.
+        """
+        video = self.tracks["video"]
+        if not video.can_catch_up(now):
+            video.keyframes.ask()
+            self._ask_keyframes(now)
+
     def subscribe(
         self, viewer: str, tracks: Sequence[OutgoingTrack], outlet: Outlet, cname: str, now: float
     ) -> None:

@@ -158,8 +158,7 @@ class TrackRelay:
         self.forwarders[viewer] = forwarder
         if not self._seekable:
             return
-        fresh = bool(self._recent) and now - self._recent_since <= CATCH_UP_MAX_S
-        if not fresh or not forwarder.can_carry(self._recent[0].codec):
+        if not self.can_catch_up(now) or not forwarder.can_carry(self._recent[0].codec):
             self.keyframes.ask()
             return
         packets = self._catch_up()
@@ -167,6 +166,10 @@ class TrackRelay:
             if not forwarder.write(Batch(packets[start : start + BATCH_PACKETS_MAX], now)):
                 self.keyframes.ask()
                 return
+
+    def can_catch_up(self, now: float) -> bool:
+        """Tell whether a viewer who joins now begins at the recent keyframe."""
+        return bool(self._recent) and now - self._recent_since <= CATCH_UP_MAX_S
 
     def _catch_up(self) -> list[TrackPacket]:
         """Return the recent packets, stamped so that a player shows the newest frame at once.

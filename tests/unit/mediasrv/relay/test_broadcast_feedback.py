@@ -41,6 +41,22 @@ class TestKeyframeRequests:
         studio.join("v")
         assert studio.host.requests() == [rtcp.KeyframeRequest(OURS, (VIDEO_SSRC,))]
 
+    def test_somebody_who_is_about_to_connect_finds_a_keyframe_on_its_way(self, studio):
+        studio.shoot(1, keyframe=True)
+        studio.pass_time(2)
+        studio.broadcast.expect_viewer(studio.now)
+        assert studio.host.requests() == [rtcp.KeyframeRequest(OURS, (VIDEO_SSRC,))]
+        studio.shoot(1, keyframe=True)
+        studio.pass_time(0.1)
+        studio.join("v")
+        assert studio.viewers["v"].packets
+        assert len(studio.host.requests()) == 1
+
+    def test_nothing_is_asked_for_somebody_who_finds_a_recent_keyframe(self, studio):
+        studio.shoot(1, keyframe=True)
+        studio.broadcast.expect_viewer(studio.now)
+        assert studio.host.requests() == []
+
     def test_two_hundred_joins_within_two_seconds_cost_the_host_four_requests(self, studio):
         studio.shoot(1, keyframe=True)
         studio.pass_time(2)
