@@ -224,7 +224,6 @@ class Broadcast:
         """Put the filter into the way at once: nothing goes past it from now on."""
         if self.path is not VideoPath.FILTERED:
             self.path = VideoPath.FILTERED
-            self._reset_filter_input()
             self.tracks["video"].drop_pending()
             self.tracks["video"].splice(now, new_clock=False)
         self._host_keyframes.ask()
@@ -253,7 +252,6 @@ class Broadcast:
         """Let the next host's video go directly, from its first packet."""
         if self.path is not VideoPath.DIRECT:
             self.path = VideoPath.DIRECT
-            self._reset_filter_input()
             self.tracks["video"].splice(now, new_clock=False)
 
     def write_filtered(self, frame: EncodedFrame, now: float) -> None:

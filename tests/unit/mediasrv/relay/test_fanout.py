@@ -15,6 +15,7 @@ from mediasrv.relay.fanout import (
 )
 from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES
 from mediasrv.transport.endpoint import BUFFER_BYTES
+from mediasrv.transport.udp_port import GSO_BYTES_MAX, GSO_SEGMENTS_MAX
 from tests.relay_fakes import WatchingOutlet
 
 ALL_IDS = ExtensionIds(audio_level=2, abs_send_time=9)
@@ -64,6 +65,10 @@ class TestRuns:
     def test_a_run_has_one_size_and_only_its_last_packet_is_shorter(self, sizes, runs, outlet):
         forwarder(outlet).write(batch(*sizes, keyframe=True))
         assert outlet.runs == [[s + HEADER_BYTES + 16 for s in run] for run in runs]
+
+    def test_the_bounds_are_those_of_one_send_of_the_transport(self):
+        assert RUN_PACKETS_MAX <= GSO_SEGMENTS_MAX == 64
+        assert RUN_BYTES_MAX <= GSO_BYTES_MAX
 
     def test_a_run_has_no_more_packets_than_the_kernel_takes(self, outlet):
         forwarder(outlet).write(batch(*[10] * BATCH_PACKETS_MAX, keyframe=True))
