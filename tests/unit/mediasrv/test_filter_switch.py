@@ -145,6 +145,12 @@ class TestSwitchingOff:
         desk.switch.set(True, None)
         assert len(desk.streams) == 2
 
+    def test_a_worker_that_ended_for_another_reason_leaves_no_timer_behind(self, desk):
+        switched_on(desk)
+        desk.switch.set(False, None)
+        desk.publish()
+        assert desk.timers == []
+
     def test_without_a_worker_there_is_nothing_to_wait_for(self, desk):
         desk.can_open = False
         desk.switch.set(True, None)

@@ -78,6 +78,9 @@ class TestHosts:
         assert {audio.direction, video.direction} == {"recvonly"}
         assert audio.sent is video.sent is None
 
+    def test_a_host_without_the_extension_has_no_id_for_it(self):
+        assert negotiate_host(offer(AUDIO, VIDEO)).tracks[0].audio_level_id == 0
+
     def test_the_host_is_hinted_to_start_with_a_watchable_bitrate(self):
         hints = negotiate_host(offer(VIDEO)).accepted["video"].extra_parameters
         assert hints is not None
