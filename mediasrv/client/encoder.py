@@ -97,7 +97,6 @@ class VideoEncoder:
             "preset": "superfast",
             "tune": "zerolatency",
             "profile": "baseline",
-            "forced-idr": "1",
             "maxrate": rate,
             "bufsize": rate,
         }

@@ -65,7 +65,7 @@ async def test_the_end_of_the_connection_reaches_everybody_who_waits(server):
         await link.request(JOIN, Joined)
         server.rules["subscribe"] = hang_up
         event = asyncio.create_task(link.event())
-        with pytest.raises(LinkLost):
+        with pytest.raises(LinkLost, match="closed the connection"):
             await link.request(Subscribe(sdp="v=0"), Subscribed)
         with pytest.raises(LinkLost):
             await event
