@@ -175,6 +175,11 @@ class TestJoining:
         ]
         assert [p.sequence for p in outlet.packets] == list(range(22))
 
+    def test_a_keyframe_of_one_packet_is_enough(self, stage):
+        stage.shoot(keyframe=True, count=1)
+        outlet = stage.join("late")
+        assert [p.sequence for p in outlet.packets] == [0]
+
     def test_replayed_frames_end_at_the_present_and_times_only_grow(self, stage):
         stage.shoot(keyframe=True)
         stage.shoot(5)
