@@ -1,6 +1,5 @@
 """What ``mediasrv doctor`` looks at: one function per question, each answered in one line."""
 
-import asyncio
 import os
 import platform
 import shutil
@@ -19,9 +18,10 @@ from filters.mediapipe_mesh import MediaPipeFaceMesh
 from mediasrv.client.encoder import DEFAULT_BITRATE_BPS, VideoEncoder
 from mediasrv.client.sources.base import AUDIO_RATE_HZ
 from mediasrv.client.sources.pattern import PatternImages, Tone, luma_of, read_counter
+from mediasrv.commands.ports import PortTaken, try_udp_port
 from mediasrv.media import Codec
 from mediasrv.transport.addresses import usable_local_addresses
-from mediasrv.transport.udp_port import SOCKET_BUFFER_BYTES, UdpPort, gso_available
+from mediasrv.transport.udp_port import SOCKET_BUFFER_BYTES, gso_available
 
 BROWSERS = ("chromium", "google-chrome", "firefox-esr", "firefox")
 REINSTALL = "install the locked packages: make clean serve"
@@ -155,22 +155,11 @@ def check_udp_port(port: int) -> Finding:
     """Whether the media port can be bound on every address."""
     name = f"udp port {port}"
 
-    async def bind() -> None:
-        udp = UdpPort(port, lambda datagram, path: None)
-        try:
-            udp.open(usable_local_addresses())
-        finally:
-            udp.close()
-
     try:
-        asyncio.run(bind())
-    except OSError as exc:
-        return Finding(
-            name,
-            Level.WARN,
-            str(exc.strerror or exc),
-            "a server may be running there; serve with another --udp-port",
-        )
+        try_udp_port(port)
+    except PortTaken as exc:
+        advice = "a server may be running there; serve with another --udp-port"
+        return Finding(name, Level.WARN, str(exc), advice)
     return Finding(name, Level.OK, "free")
 
 

@@ -1,6 +1,7 @@
 """``mediasrv serve``: options to a configuration, and run it."""
 
 from mediasrv.app import serve
+from mediasrv.commands.ports import try_tcp_port, try_udp_port
 from mediasrv.config import ServerConfig
 
 
@@ -15,6 +16,9 @@ def run_server(
         udp_port: UDP port of all media; None takes the number of ``port``.
         public_ips: Announced instead of the local addresses.
         debug: Log everything.
+
+    Raises:
+        PortTaken: A port cannot be bound.
     """
     config = ServerConfig(
         host=host,
@@ -22,4 +26,6 @@ def run_server(
         udp_port=port if udp_port is None else udp_port,
         public_ips=public_ips,
     )
+    try_tcp_port(config.host, config.port)
+    try_udp_port(config.udp_port)
     serve(config, log_level="debug" if debug else "warning")

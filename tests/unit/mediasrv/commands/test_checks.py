@@ -7,7 +7,7 @@ import click
 import pytest
 
 from filters.errors import ModelMissing
-from mediasrv.commands import checks, doctor
+from mediasrv.commands import checks, doctor, ports
 from mediasrv.commands.checks import Finding, Level
 from mediasrv.media import Codec
 
@@ -44,7 +44,7 @@ def test_an_encoder_that_is_absent_fails(monkeypatch):
 def test_a_port_in_use_is_a_warning(monkeypatch):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(checks, "usable_local_addresses", lambda: ["127.0.0.1"])
+        monkeypatch.setattr(ports, "usable_local_addresses", lambda: ["127.0.0.1"])
         assert checks.check_udp_port(taken.getsockname()[1]).level is Level.WARN
 
 
