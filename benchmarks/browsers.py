@@ -195,11 +195,16 @@ class ViewerPage(_RoomPage):
         super().__init__(browser, f"{url}/watch/{room}")
 
     def until_playing(self, timeout_s: float = TIMEOUT_S) -> float:
-        """Wait for the first picture; returns milliseconds since the offer was begun."""
+        """Wait for the first picture; returns milliseconds since the offer went out."""
         self.page.wait_for_function(
             "() => window.mediasrv?.firstFrameMs != null", timeout=timeout_s * 1000
         )
         return float(self.page.evaluate("() => window.mediasrv.firstFrameMs"))
+
+    def from_navigation_ms(self) -> float:
+        """Milliseconds from the click on a link to this page until its first picture."""
+        found = self.page.evaluate("() => window.mediasrv.offerAtMs + window.mediasrv.firstFrameMs")
+        return float(found)
 
     def until_size(self, width: int, height: int, timeout_s: float = TIMEOUT_S) -> None:
         """Wait until pictures have this size."""

@@ -1,4 +1,4 @@
-"""How long a viewer waits: from the beginning of its offer to the first picture on the screen.
+"""How long a viewer waits: from its offer to the first picture on the screen.
 
 A host in one Chromium, viewers in another, one after the other. Measured in the viewer's page by
 requestVideoFrameCallback, so negotiation, ICE, DTLS, the keyframe, decoding and painting are in it.
@@ -29,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print the distribution, return it."""
     first_frame_ms: list[float] = []
+    from_click_ms: list[float] = []
     with (
         tempfile.TemporaryDirectory() as scratch,
         running_server() as server,
@@ -44,14 +45,29 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         for i in range(options.joins):
             viewer = ViewerPage(viewers, server.url, "join")
             first_frame_ms.append(viewer.until_playing())
+            from_click_ms.append(viewer.from_navigation_ms())
             viewer.close()
-            print(f"join {i + 1:3}  {first_frame_ms[-1]:7.1f} ms", flush=True)
+            print(
+                f"join {i + 1:3}  {first_frame_ms[-1]:7.1f} ms"
+                f"  ({from_click_ms[-1]:6.0f} ms with loading the page)",
+                flush=True,
+            )
             time.sleep(options.pause)
         host.close()
         hosts.close()
         viewers.close()
-    summary = {f"p{int(p * 100)}": percentile(first_frame_ms, p) for p in (0.5, 0.95, 0.99)}
-    print("  ".join(f"{name} {value:.1f} ms" for name, value in summary.items()))
+    summary, from_click = _summary(first_frame_ms), _summary(from_click_ms)
+    print("from the offer   " + "  ".join(f"{name} {ms:.1f} ms" for name, ms in summary.items()))
+    print("from navigation  " + "  ".join(f"{name} {ms:.1f} ms" for name, ms in from_click.items()))
     verdict = "kept" if summary["p95"] <= LIMIT_P95_MS else "BROKEN"
-    print(f"limit of p95: {LIMIT_P95_MS:.0f} ms, {verdict}")
-    return {"first_frame_ms": summary, "joins_ms": first_frame_ms, "limit_p95_ms": LIMIT_P95_MS}
+    print(f"limit of p95 from the offer: {LIMIT_P95_MS:.0f} ms, {verdict}")
+    return {
+        "first_frame_ms": summary,
+        "from_navigation_ms": from_click,
+        "joins_ms": first_frame_ms,
+        "limit_p95_ms": LIMIT_P95_MS,
+    }
+
+
+def _summary(values_ms: list[float]) -> dict[str, float]:
+    return {f"p{int(p * 100)}": percentile(values_ms, p) for p in (0.5, 0.95, 0.99)}

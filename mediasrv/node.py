@@ -168,6 +168,9 @@ class Node:
             self._hosts[message.room] = peer
             self._host_arrived()
         self._apply(admission)
+        media = self._media.get(message.room)
+        if message.role == "viewer" and media is not None:
+            media.expect_viewer()
 
     def _leave(self, connection: Connection, peer: PeerId, message: Leave) -> None:
         media = self._media.get(connection.room)

@@ -135,6 +135,10 @@ class RoomMedia:
             if peer is not None:
                 self._close(peer, reason)
 
+    def expect_viewer(self) -> None:
+        """Get ready for a viewer who has joined the room and is about to subscribe."""
+        self.broadcast.expect_viewer(self._clock())
+
     def subscribe(self, viewer: str, sdp: str) -> str:
         """Answer a viewer's offer; its earlier subscription is replaced.
 

@@ -20,6 +20,8 @@ AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
 SENDER_REPORT_S = 2.0
+# A viewer on a good network needs this long from joining until packets can be sent to it.
+CONNECT_S = 0.5
 
 
 class VideoPath(enum.Enum):
@@ -272,11 +274,11 @@ class Broadcast:
     def expect_viewer(self, now: float) -> None:
         """Get a keyframe on its way for somebody who is about to connect.
 
-        ICE and DTLS take a round trip or more, and so does a keyframe: they need not wait for
-        each other.
+        Offer and answer, ICE and DTLS take five round trips, a keyframe takes one and the time
+        to encode it: they need not wait for each other.
         """
         video = self.tracks["video"]
-        if not video.can_catch_up(now):
+        if not video.can_catch_up(now + CONNECT_S):
             video.keyframes.ask()
             self._ask_keyframes(now)
 

@@ -7,7 +7,7 @@ from operator import attrgetter
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, vp8
 from mediasrv.relay.fanout import BATCH_PACKETS_MAX, Batch, Forwarder, TrackPacket
-from mediasrv.relay.keyframes import MERGE_S, KeyframeRequests
+from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.timeline import Timeline
 
 # Packets of a frame wait for its marker, so that they leave in one send; a keyframe that the host
@@ -16,8 +16,9 @@ HOLD_S = 0.002
 # 1,180 bytes of payload, a header with extensions, 16 bytes of SRTP, UDP and IPv6 stay under
 # IPv6's smallest MTU of 1,280.
 PAYLOAD_MAX_BYTES = 1180
-# The recent keyframe and what followed serve viewers who join while requests are merged.
-CATCH_UP_MAX_S = MERGE_S
+# The recent keyframe and what followed serve viewers who join: longer than requests are merged,
+# and long enough for a keyframe that was asked for when the viewer began to connect.
+CATCH_UP_MAX_S = 1.0
 CATCH_UP_PACKETS_MAX = 512
 # Replayed frames are stamped a millisecond apart and end at the present: a player shows the
 # newest one at once instead of playing the past in real time.

@@ -11,7 +11,8 @@
  * Watch page:
  *   pc               the RTCPeerConnection that receives, or null
  *   state            the live state, as in data-state of the pill
- *   offerAtMs        performance.now() when the present offer was begun (createOffer), or null
+ *   offerAtMs        performance.now() when the present subscription was begun: the room is live
+ *                    and the prepared offer goes out, or null
  *   firstFrameMs     milliseconds from there to the first picture on the screen
  *                    (requestVideoFrameCallback), or null while there is none
  *   subscriptions    offers made since the page was opened

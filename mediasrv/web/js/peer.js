@@ -31,15 +31,27 @@ export function preferCodecs(transceiver) {
 }
 
 /**
- * Post an offer at once, before any candidate is gathered, and take the answer.
+ * Make the offer, which sets off certificates and the gathering of candidates.
  *
  * @param {RTCPeerConnection} pc with its transceivers added
+ * @returns {Promise<string>} the offer without candidates: the server learns the way from checks
+ */
+export async function makeOffer(pc) {
+  const offer = await pc.createOffer();
+  await pc.setLocalDescription(offer);
+  return offer.sdp;
+}
+
+/**
+ * Post an offer and take the answer.
+ *
+ * @param {RTCPeerConnection} pc that made the offer
+ * @param {string} offer its SDP
  * @param {(sdp: string) => Promise<{sdp: string}>} exchange sends the offer, brings the answer
  * @throws {SignalingError} when the server refuses
  */
-export async function negotiate(pc, exchange) {
-  await pc.setLocalDescription(await pc.createOffer());
-  const { sdp } = await exchange(pc.localDescription.sdp);
+export async function negotiate(pc, offer, exchange) {
+  const { sdp } = await exchange(offer);
   if (pc.signalingState !== "closed") await pc.setRemoteDescription({ type: "answer", sdp });
 }
 

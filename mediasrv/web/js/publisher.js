@@ -1,6 +1,6 @@
 /** One publication: this host's camera and microphone on their way to the server. */
 
-import { negotiate, openConnection, preferCodecs, watchConnection } from "./peer.js";
+import { makeOffer, negotiate, openConnection, preferCodecs, watchConnection } from "./peer.js";
 
 /** What each choice of the resolution selector asks of the camera and allows on the wire. */
 export const QUALITIES = {
@@ -51,7 +51,7 @@ export class Publisher {
   /** Negotiate; see `negotiate` for `exchange` and what it throws. */
   async open(exchange) {
     this.offerAtMs = performance.now();
-    await negotiate(this.pc, exchange);
+    await negotiate(this.pc, await makeOffer(this.pc), exchange);
     await this.#configure({});
   }
 

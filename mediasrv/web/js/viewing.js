@@ -23,6 +23,8 @@ const FINAL = new Set(["bad_sdp", "unsupported_codec", "not_allowed", "bad_messa
 /** Events: "change" when state or detail did; "subscriber" when there is another one, or none. */
 export class Viewing extends EventTarget {
   #signaling;
+  /** Ready for the first subscription. @type {Subscriber|null} */
+  #prepared = null;
   #timer = null;
   #attempt = 0;
   /** Is there a publication to subscribe to? Also while its host is away. */
@@ -54,6 +56,11 @@ export class Viewing extends EventTarget {
     on("host_left", ({ reason }) => this.#hostLeft(reason));
     on("host_media", ({ state }) => this.#update({ hostMedia: state }));
     setInterval(() => this.#look(), LOOK_MS);
+    try {
+      this.#prepared = this.#newSubscriber();
+    } catch {
+      // `#subscribe` meets the same and tells; a room that is not live needs no word of it.
+    }
   }
 
   /**
@@ -138,15 +145,23 @@ export class Viewing extends EventTarget {
   }
 
   #openSubscriber() {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    if (prepared?.fresh) return prepared;
+    prepared?.close();
     try {
-      const subscriber = new Subscriber((report) => {
-        if (subscriber === this.subscriber && report === "lost") this.#mediaLost();
-      });
-      return subscriber;
+      return this.#newSubscriber();
     } catch (error) {
       this.#fail(error);
       return null;
     }
+  }
+
+  #newSubscriber() {
+    const subscriber = new Subscriber((report) => {
+      if (subscriber === this.subscriber && report === "lost") this.#mediaLost();
+    });
+    return subscriber;
   }
 
   #unsubscribe(media = "none") {

@@ -34,12 +34,11 @@ function attach() {
     if (["ended", "waiting", "failed"].includes(viewing.state)) clearPicture();
     return;
   }
-  subscriber.stream.addEventListener("addtrack", refresh);
   subscriber.pc.addEventListener("track", ({ track }) => {
     track.addEventListener("unmute", refresh);
     track.addEventListener("mute", refresh);
   });
-  subscriber.pc.addEventListener("track", () => play(subscriber), { once: true });
+  subscriber.addEventListener("playable", () => play(subscriber));
 }
 
 function play(subscriber) {

@@ -4,6 +4,7 @@ from mediasrv.filter_switch import LINGER_S
 from mediasrv.media import Codec
 from mediasrv.processing import FilterState
 from mediasrv.relay.broadcast import VideoPath
+from mediasrv.relay.track import CATCH_UP_MAX_S
 from tests.filter_fakes import OFF, FilterDesk
 from tests.relay_fakes import StudioCamera
 from tests.studio import Studio
@@ -109,7 +110,7 @@ class TestSwitchingOn:
 
     def test_viewers_keyframes_come_from_the_worker(self, desk, studio):
         switched_on(desk)
-        studio.pass_time(1)
+        studio.pass_time(CATCH_UP_MAX_S + 0.1)
         studio.join("late")
         studio.shoot(1)
         desk.stream.give_frame()

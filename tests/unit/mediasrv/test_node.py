@@ -4,6 +4,7 @@ import pytest
 from aiortc.sdp import SessionDescription
 
 from mediasrv.processing import FilterState
+from mediasrv.relay.rtp import RtpPacket, write_rtp
 from signaling.errors import ErrorCode, Refused
 from signaling.messages import Publish, SetFilter, Subscribe, Unpublish
 from tests.node_stage import HOST_OFFER, OFF, VIEWER_OFFER, node_stage
@@ -65,6 +66,21 @@ async def test_a_viewer_who_comes_late_subscribes_at_once(stage):
     await stage.subscribe(viewer)
     (announced,) = [m for m in host.told() if m["type"] == "peer_joined"]
     assert (announced["peer"], announced["name"]) == (joined["peer"], "Ada")
+
+
+async def test_a_keyframe_is_asked_for_when_a_viewer_joins_before_it_subscribes(stage):
+    host, _ = await stage.live_host()
+    transport = stage.endpoint.transports[0]
+    keyframe = b"\x10\x00\x00\x00\x9d\x01\x2a\x00\x05\xd0\x02"
+    transport.handler.received_rtp(
+        write_rtp(RtpPacket(96, True, 1, 3000, 96, {}, keyframe)), stage.clock.now
+    )
+    stage.clock.now += 10
+    asked = len(transport.reports)
+    await stage.joined("viewer")
+    assert len(transport.reports) == asked + 1
+    await host.ask("leave")
+    await stage.joined("viewer")  # nobody is there to be asked
 
 
 async def test_a_second_host_is_refused(stage):

@@ -5,6 +5,7 @@ import pytest
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import VideoPath
+from mediasrv.relay.track import CATCH_UP_MAX_S
 from tests.relay_fakes import H264_TRACKS, StudioCamera, viewer_tracks
 from tests.studio import Studio
 
@@ -303,7 +304,7 @@ class TestViewersKeyframes:
 
     def test_a_join_asks_the_filter_too(self, studio):
         filtered(studio)
-        studio.pass_time(1)
+        studio.pass_time(CATCH_UP_MAX_S + 0.1)
         asked = studio.filter_keyframes
         studio.join("late", viewer_tracks(2000))
         assert studio.filter_keyframes == asked + 1

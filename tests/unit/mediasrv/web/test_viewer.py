@@ -47,6 +47,67 @@ def test_the_offer_is_posted_at_once_and_asks_for_no_delay(live, open_page):
     assert page.evaluate("mediasrv.offerAtMs + mediasrv.firstFrameMs < performance.now()")
 
 
+def test_the_offer_is_ready_before_the_room_is_joined(live, open_page):
+    page = open_page(
+        "/watch/otter",
+        script="""
+window.order = [];
+const make = RTCPeerConnection.prototype.createOffer;
+RTCPeerConnection.prototype.createOffer = function (...given) {
+  order.push("offer");
+  return make.apply(this, given);
+};
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (text) {
+  order.push(JSON.parse(text).type);
+  return send.call(this, text);
+};""",
+    )
+    until_state(page, "live")
+    assert page.evaluate("order") == ["offer", "join", "subscribe"]
+    assert page.evaluate("mediasrv.pc.connectionState") == "connected"
+
+
+def test_an_offer_that_has_become_old_is_made_anew(server, open_page):
+    page = open_page(
+        "/watch/otter",
+        script="""
+window.made = 0;
+window.later = 0;
+const now = performance.now.bind(performance);
+performance.now = () => now() + later;
+const make = RTCPeerConnection.prototype.createOffer;
+RTCPeerConnection.prototype.createOffer = function (...given) {
+  made += 1;
+  return make.apply(this, given);
+};""",
+    )
+    until_state(page, "waiting")
+    page.evaluate("later = 31_000")
+    server.state = "live"
+    server.say("viewer", "host_live")
+    until_state(page, "live")
+    assert page.evaluate("made") == 2
+
+
+def test_the_sound_joins_after_the_first_picture(live, open_page):
+    page = open_page(
+        "/watch/otter",
+        script="""
+window.order = [];
+const add = MediaStream.prototype.addTrack;
+MediaStream.prototype.addTrack = function (track) {
+  const { firstFrameMs } = window.mediasrv ?? {};
+  order.push(track.kind + (firstFrameMs == null ? " before" : " after"));
+  return add.call(this, track);
+};""",
+    )
+    until_state(page, "live")
+    until(page, "order.length === 2")
+    assert page.evaluate("order") == ["video before", "audio after"]
+    assert page.evaluate("document.querySelector('video').srcObject.getTracks().length") == 2
+
+
 def test_the_diagnostics_cannot_be_written(live, open_page):
     page = open_page("/watch/otter")
     until_state(page, "live")
