@@ -10,6 +10,7 @@ from benchmarks.machine import describe_machine
 
 # Name to what it measures; each is a module here with add_options(parser) and run(options).
 BENCHMARKS = {
+    "interruptions": "how long the picture stands still at toggles and crashes of the filter",
     "join": "how long a viewer waits for the first picture (Chromium)",
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.name is None:
         for name, summary in BENCHMARKS.items():
-            print(f"{name:10} {summary}")
+            print(f"{name:14} {summary}")
         return 0
     machine = describe_machine()
     print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['python']}")

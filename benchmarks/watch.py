@@ -1,17 +1,20 @@
 """What browsers show: frames per second, size, freezes, losses, filter off and on.
 
-A host in one Chromium with a clip as its camera, viewers in another. Browsers and server share
-this machine, so the figures are a lower bound of what separate machines would show.
+A host in one Chromium with a clip as its camera, viewers in another; with ``--firefox`` also a
+viewer in Firefox, and a host in Firefox with its own test picture. Browsers and server share this
+machine, so the figures are a lower bound of what separate machines would show.
 """
 
 import argparse
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
 from benchmarks.capture import write_capture
+from benchmarks.firefox import running_firefox
 from benchmarks.live_server import running_server
 
 SETTLE_S = 5.0
@@ -21,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", default="1,3", help="numbers of viewers, with commas")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--firefox", action="store_true", help="also watch and host in Firefox")
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 
 
@@ -42,6 +46,9 @@ def run(options: argparse.Namespace) -> dict[str, object]:
                 _measure(hosts, viewers, server.url, count, filtered, options.seconds)
                 for filtered in (False, True)
             ]
+        if options.firefox:
+            rows.append(_watch_in_firefox(hosts, server.url, options.seconds))
+            rows.append(_host_in_firefox(viewers, server.url, options.seconds))
         hosts.close()
         viewers.close()
     return {"rows": rows}
@@ -84,6 +91,35 @@ def _measure(
         page.close()
     host.close()
     return row
+
+
+def _watch_in_firefox(hosts: Browser, url: str, seconds: float) -> dict[str, object]:
+    host = HostPage(hosts, url, "firefox-watches")
+    host.go_live()
+    with running_firefox() as firefox:
+        firefox.open(f"{url}/watch/firefox-watches")
+        firefox.until(lambda: firefox.statistics("video").get("framesDecoded", 0) > 0, "a picture")
+        time.sleep(SETTLE_S)
+        fps = firefox.frames_per_second(seconds, "framesDecoded")
+        video = firefox.statistics("video")
+    host.close()
+    size = f"{video['frameWidth']}x{video['frameHeight']}"
+    print(f"a viewer in Firefox: {size}, {fps:.1f} fps, {video['packetsLost']} lost", flush=True)
+    return {"firefox": "viewer", "size": size, "fps": fps, "lost": video["packetsLost"]}
+
+
+def _host_in_firefox(viewers: Browser, url: str, seconds: float) -> dict[str, object]:
+    with running_firefox() as firefox:
+        firefox.open(f"{url}/host/firefox-hosts")
+        firefox.click("go-live")
+        page = ViewerPage(viewers, url, "firefox-hosts")
+        page.until_playing()
+        page.wait(SETTLE_S)
+        fps = page.frames_per_second(seconds)
+        size = "x".join(str(n) for n in page.size())
+        page.close()
+    print(f"a host in Firefox: {size}, {fps:.1f} fps at a viewer in Chromium", flush=True)
+    return {"firefox": "host", "size": size, "fps": fps}
 
 
 def _rate(before: dict[str, float], after: dict[str, float], counter: str) -> float:
