@@ -1,33 +1,56 @@
 """Which codecs and header extensions a session uses: the offer, met by what the relay can carry."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mediasrv.errors import NegotiationError, UnsupportedCodec
-from mediasrv.relay.broadcast import OutgoingTrack
-from mediasrv.relay.fanout import FIRST_SEQUENCE_MAX, ExtensionIds
+from mediasrv.media import Codec
+from mediasrv.relay.forwarder import FIRST_SEQUENCE_MAX, Retransmission
+from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import IncomingTrack
-from mediasrv.relay.rtp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI
+from mediasrv.relay.rtp import (
+    ABS_SEND_TIME_URI,
+    AUDIO_LEVEL_URI,
+    PLAYOUT_DELAY_URI,
+    TRANSPORT_SEQUENCE_URI,
+)
+from mediasrv.relay.subscription import OutgoingTrack
 from mediasrv.transport.answer import AcceptedMedia, SentTrack
 from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia
 
-# What the beauty worker can decode and encode, and every browser plays.
-VIDEO_CODECS = ("vp8", "h264")
 AUDIO_CODECS = ("opus",)
+# What the beauty worker decodes and encodes, and every browser plays. The rest passes untouched.
+FILTERED_CODECS = frozenset(codec.value for codec in Codec)
+# RFC 6184 section 8.1: profile_idc, first byte of profile-level-id. A decoder of one profile need
+# not know the others, so each is a codec of its own here; "h264" alone is (constrained) baseline.
+_H264_PROFILES = {"42": "h264", "4d": "h264-main", "64": "h264-high"}
+_VIDEO_CODECS = frozenset({"vp8", "vp9", "av1", *_H264_PROFILES.values()})
 
 # nack: packets lost on the way in are asked for again; they come back on the same SSRC, because
-# RTX is not accepted. goog-remb tells the browser how much it may send.
-_HOST_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir", "goog-remb"})
-_VIEWER_FEEDBACK = frozenset({"nack pli", "ccm fir", "goog-remb"})
+# RTX is not accepted. Of transport-cc and goog-remb the host gets the better one it knows.
+_HOST_FEEDBACK = {
+    "video": frozenset({"nack", "nack pli", "ccm fir"}),
+    "audio": frozenset({"nack"}),
+}
+_VIEWER_FEEDBACK = {
+    "video": frozenset({"nack", "nack pli", "ccm fir", "goog-remb"}),
+    "audio": frozenset({"nack"}),
+}
+_HOST_EXTENSIONS = {
+    "video": (ABS_SEND_TIME_URI, TRANSPORT_SEQUENCE_URI),
+    "audio": (AUDIO_LEVEL_URI, TRANSPORT_SEQUENCE_URI),
+}
+_VIEWER_EXTENSIONS = {
+    "video": (ABS_SEND_TIME_URI, PLAYOUT_DELAY_URI),
+    "audio": (AUDIO_LEVEL_URI,),
+}
 
 # Chromium starts at 300 kb/s and climbs slowly; these fmtp hints (kb/s) make it start where a
 # 720p picture is watchable. Other browsers ignore them.
 _START_BITRATE = {"x-google-start-bitrate": "1500", "x-google-min-bitrate": "300"}
-
-# RFC 6184 section 8.1 with the bits of profile-iop that matter: constrained baseline is what the
-# beauty worker encodes and what every browser decodes.
-_BASELINE_PROFILES = ("42e0", "4200", "42c0")
+# In-band FEC lets a decoder mend the loss of one packet from the next (RFC 6716 section 2.1.7).
+_OPUS_PARAMETERS = {"useinbandfec": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,11 @@ class HostSession:
 
     tracks: tuple[IncomingTrack, ...]
     accepted: dict[str, AcceptedMedia]
+
+    @property
+    def video_codec(self) -> str | None:
+        """Our name of the video's codec, None without video."""
+        return next((track.codec for track in self.tracks if track.kind == "video"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +75,15 @@ class ViewerSession:
     cname: str
 
 
-def negotiate_host(offer: Offer) -> HostSession:
+def negotiate_host(offer: Offer, *, to_filter: bool = False) -> HostSession:
     """Accept at most one audio and one video track that the host sends.
 
     One codec is chosen, the host's first that we carry, so that the room has one codec until the
     host comes back with another.
+
+    Args:
+        offer: Of the host.
+        to_filter: True when the video is to pass the filter, which not every codec can.
 
     Raises:
         UnsupportedCodec: A track has no codec that we carry.
@@ -60,20 +92,34 @@ def negotiate_host(offer: Offer) -> HostSession:
     tracks: list[IncomingTrack] = []
     accepted = {}
     for media in _usable(offer, sends=True):
-        codec = _first_carried(media)
+        name, codec = _first_carried(media, to_filter=to_filter)
         if any(track.payload_type == codec.payload_type for track in tracks):
             raise NegotiationError("audio and video share one payload type")
-        audio_level = media.extensions.get(AUDIO_LEVEL_URI, 0) if media.kind == "audio" else 0
+        extensions = _common(media, _HOST_EXTENSIONS)
+        controlled = "transport-cc" in codec.feedback and TRANSPORT_SEQUENCE_URI in extensions
+        if not controlled:
+            extensions.pop(TRANSPORT_SEQUENCE_URI, None)
+        feedback = _HOST_FEEDBACK[media.kind] | {"transport-cc" if controlled else "goog-remb"}
         tracks.append(
-            IncomingTrack(media.kind, codec.name, codec.payload_type, codec.clock_hz, audio_level)
+            IncomingTrack(
+                media.kind,
+                name,
+                codec.payload_type,
+                codec.clock_hz,
+                extensions.get(AUDIO_LEVEL_URI, 0),
+                repaired="nack" in codec.feedback,
+                transport_sequence_id=extensions.get(TRANSPORT_SEQUENCE_URI, 0),
+            )
         )
-        uris = (AUDIO_LEVEL_URI,) if media.kind == "audio" else (ABS_SEND_TIME_URI,)
         accepted[media.mid] = AcceptedMedia(
             codecs=(codec,),
-            extensions={uri: media.extensions[uri] for uri in uris if uri in media.extensions},
-            feedback=_HOST_FEEDBACK if media.kind == "video" else frozenset(),
+            extensions=extensions,
+            feedback=feedback,
             direction="recvonly",
-            extra_parameters=dict.fromkeys(VIDEO_CODECS, _START_BITRATE),
+            extra_parameters={
+                "opus": _OPUS_PARAMETERS,
+                **dict.fromkeys(("vp8", "vp9", "av1", "h264"), _START_BITRATE),
+            },
         )
     if not tracks:
         raise NegotiationError("the offer sends neither audio nor video")
@@ -95,36 +141,73 @@ def negotiate_viewer(offer: Offer, room_codec: str | None) -> ViewerSession:
     cname, stream = secrets.token_hex(8), secrets.token_hex(8)
     for media in _usable(offer, sends=False):
         codecs = _all_carried(media)
-        names = {codec.name for codec in codecs}
-        if media.kind == "video" and room_codec is not None and room_codec not in names:
+        if media.kind == "video" and room_codec is not None and room_codec not in codecs:
             raise UnsupportedCodec(f"the room sends {room_codec}, which the offer does not accept")
         if not codecs:
             raise UnsupportedCodec(f"no {media.kind} codec in common")
-        codecs.sort(key=lambda codec: codec.name != room_codec)
-        uri = AUDIO_LEVEL_URI if media.kind == "audio" else ABS_SEND_TIME_URI
-        ids = {uri: media.extensions[uri]} if uri in media.extensions else {}
-        ssrc = secrets.randbelow(0xFFFFFFFE) + 1
-        tracks.append(_outgoing(media.kind, ssrc, codecs, ids))
+        names = sorted(codecs, key=lambda name: name != room_codec)
+        extensions = _common(media, _VIEWER_EXTENSIONS)
+        repairs = {name: _repair_of(media, codecs[name]) for name in names}
+        track = _outgoing(media.kind, codecs, extensions, repairs)
+        tracks.append(track)
         accepted[media.mid] = AcceptedMedia(
-            codecs=tuple(codecs),
-            extensions=ids,
-            feedback=_VIEWER_FEEDBACK if media.kind == "video" else frozenset(),
+            codecs=tuple(
+                codec for name in names for codec in (codecs[name], repairs[name]) if codec
+            ),
+            extensions=extensions,
+            feedback=_VIEWER_FEEDBACK[media.kind],
             direction="sendonly",
-            sent=SentTrack(ssrc, cname, stream),
+            sent=SentTrack(
+                track.ssrc,
+                cname,
+                stream,
+                track.retransmission.ssrc if track.retransmission else None,
+            ),
         )
     if not tracks:
         raise NegotiationError("the offer receives neither audio nor video")
     return ViewerSession(tuple(tracks), accepted, cname)
 
 
+def _common(media: OfferedMedia, ours: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    return {uri: media.extensions[uri] for uri in ours[media.kind] if uri in media.extensions}
+
+
+def _repair_of(media: OfferedMedia, codec: OfferedCodec) -> OfferedCodec | None:
+    """Find the RTX payload type that repairs ``codec`` (RFC 4588 section 8.1)."""
+    for other in media.codecs:
+        if other.name == "rtx" and other.parameters.get("apt") == str(codec.payload_type):
+            return other
+    return None
+
+
 def _outgoing(
-    kind: str, ssrc: int, codecs: Sequence[OfferedCodec], ids: dict[str, int]
+    kind: str,
+    codecs: dict[str, OfferedCodec],
+    extensions: dict[str, int],
+    repairs: dict[str, OfferedCodec | None],
 ) -> OutgoingTrack:
-    types: dict[str, int] = {}
-    for codec in codecs:
-        types.setdefault(codec.name, codec.payload_type)
-    extension_ids = ExtensionIds(ids.get(AUDIO_LEVEL_URI, 0), ids.get(ABS_SEND_TIME_URI, 0))
-    return OutgoingTrack(kind, ssrc, types, extension_ids, secrets.randbelow(FIRST_SEQUENCE_MAX))
+    ids = ExtensionIds(
+        extensions.get(AUDIO_LEVEL_URI, 0),
+        extensions.get(ABS_SEND_TIME_URI, 0),
+        extensions.get(PLAYOUT_DELAY_URI, 0),
+    )
+    ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+    types = {name: rtx.payload_type for name, rtx in repairs.items() if rtx is not None}
+    retransmission = None
+    if types:
+        rtx_ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        if rtx_ssrc == ssrc:
+            rtx_ssrc = ssrc ^ 1
+        retransmission = Retransmission(rtx_ssrc, types, secrets.randbelow(FIRST_SEQUENCE_MAX))
+    return OutgoingTrack(
+        kind,
+        ssrc,
+        {name: codec.payload_type for name, codec in codecs.items()},
+        ids,
+        secrets.randbelow(FIRST_SEQUENCE_MAX),
+        retransmission,
+    )
 
 
 def _usable(offer: Offer, *, sends: bool) -> list[OfferedMedia]:
@@ -141,30 +224,40 @@ def _usable(offer: Offer, *, sends: bool) -> list[OfferedMedia]:
     return list(chosen.values())
 
 
-def _first_carried(media: OfferedMedia) -> OfferedCodec:
+def _first_carried(media: OfferedMedia, *, to_filter: bool) -> tuple[str, OfferedCodec]:
     carried = _all_carried(media)
-    if not carried:
-        raise UnsupportedCodec(f"no {media.kind} codec in common")
-    return carried[0]
+    for name, codec in carried.items():
+        if media.kind == "audio" or not to_filter or name in FILTERED_CODECS:
+            return name, codec
+    if carried:
+        raise UnsupportedCodec(
+            f"the filter is on, and it can process {' and '.join(sorted(FILTERED_CODECS))} only"
+        )
+    raise UnsupportedCodec(f"no {media.kind} codec in common")
 
 
-def _all_carried(media: OfferedMedia) -> list[OfferedCodec]:
-    """Return the offered payload types that we carry, one per encoding, in the peer's order."""
-    names = VIDEO_CODECS if media.kind == "video" else AUDIO_CODECS
+def _all_carried(media: OfferedMedia) -> dict[str, OfferedCodec]:
+    """Return the offered payload types that we carry, one per codec, in the peer's order."""
     found: dict[str, OfferedCodec] = {}
     for codec in media.codecs:
-        if codec.name in names and _fits(codec):
-            found.setdefault(codec.name, codec)
-    return list(found.values())
+        name = _carried_name(media.kind, codec)
+        if name is not None:
+            found.setdefault(name, codec)
+    return found
 
 
-def _fits(codec: OfferedCodec) -> bool:
-    if codec.name == "opus":
-        return codec.clock_hz == 48_000
+def _carried_name(kind: str, codec: OfferedCodec) -> str | None:
+    """Return our name of a codec, which tells H264's profiles apart; None if we do not carry it."""
+    if kind == "audio":
+        return codec.name if codec.name in AUDIO_CODECS and codec.clock_hz == 48_000 else None
     if codec.clock_hz != 90_000:
-        return False
+        return None
+    name: str | None = codec.name
     if codec.name == "h264":
+        # RFC 6184 section 8.1: without a word it is baseline, in single NAL unit mode.
         profile = codec.parameters.get("profile-level-id", "42e01f").lower()
         mode = codec.parameters.get("packetization-mode", "0")
-        return mode == "1" and profile.startswith(_BASELINE_PROFILES)
-    return True
+        name = _H264_PROFILES.get(profile[:2]) if mode == "1" else None
+    elif codec.name == "vp9" and codec.parameters.get("profile-id", "0") != "0":
+        return None
+    return name if name in _VIDEO_CODECS else None

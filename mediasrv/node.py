@@ -195,7 +195,10 @@ class Node:
                 parameters = Parameters.parse(wanted).as_dict()
             except ParameterError as exc:
                 raise Refused(ErrorCode.BAD_FILTER, str(exc)) from exc
-        view = media.set_filter(message.enabled, parameters)
+        try:
+            view = media.set_filter(message.enabled, parameters)
+        except UnsupportedCodec as exc:
+            raise Refused(ErrorCode.UNSUPPORTED_CODEC, str(exc)) from exc
         self._apply(self.directory.filter_changed(peer, view, reply_to=message.id))
 
     def _negotiate(self, connection: Connection, peer: PeerId, message: ClientMessage) -> None:

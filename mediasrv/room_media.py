@@ -9,9 +9,17 @@ import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from mediasrv.delays import DelayHistogram
+from mediasrv.errors import UnsupportedCodec
 from mediasrv.filter_switch import FilterStreams, FilterSwitch
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.negotiation import HostSession, ViewerSession, negotiate_host, negotiate_viewer
+from mediasrv.negotiation import (
+    FILTERED_CODECS,
+    HostSession,
+    ViewerSession,
+    negotiate_host,
+    negotiate_viewer,
+)
 from mediasrv.relay.broadcast import Broadcast
 from mediasrv.transport.answer import AcceptedMedia, ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
@@ -95,7 +103,8 @@ class RoomMedia:
         self._host: _HostPeer | None = None
         self._next_host: _HostPeer | None = None
         self._viewers: dict[str, _ViewerPeer] = {}
-        self._flush_timer: asyncio.TimerHandle | None = None
+        self._relay_timer: asyncio.TimerHandle | None = None
+        self.forward_delay = DelayHistogram()
         self.broadcast = Broadcast(
             on_frame=self._feed_filter, on_filter_keyframe=self._request_filter_keyframe
         )
@@ -122,7 +131,7 @@ class RoomMedia:
             NegotiationError: The offer cannot be honoured.
         """
         offer = parse_offer(sdp)
-        peer = _HostPeer(self, negotiate_host(offer))
+        peer = _HostPeer(self, negotiate_host(offer, to_filter=self.filter.view.enabled))
         if self._next_host is not None:
             self._close(self._next_host, "replaced")
         self._next_host = peer
@@ -161,7 +170,15 @@ class RoomMedia:
             self._close(peer, reason)
 
     def set_filter(self, enabled: bool | None, parameters: Mapping[str, int] | None) -> FilterView:
-        """Take the host's wish for the filter."""
+        """Take the host's wish for the filter.
+
+        Raises:
+            UnsupportedCodec: It is to be switched on for a video that it cannot process.
+        """
+        for peer in (self._next_host, self._host):
+            codec = peer.session.video_codec if peer is not None and enabled else None
+            if codec is not None and codec not in FILTERED_CODECS:
+                raise UnsupportedCodec(f"the host sends {codec}, which the filter cannot process")
         return self.filter.set(enabled, parameters)
 
     def tick(self, now: float) -> None:
@@ -173,8 +190,8 @@ class RoomMedia:
         self.unpublish(reason)
         for viewer in list(self._viewers):
             self.unsubscribe(viewer, reason)
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
+        if self._relay_timer is not None:
+            self._relay_timer.cancel()
 
     def _answer(
         self, offer: Offer, accepted: dict[str, AcceptedMedia], transport: PeerTransport
@@ -202,7 +219,7 @@ class RoomMedia:
             self._close(before, "replaced")
         self.broadcast.publish(peer.session.tracks, peer.transport, secrets.randbits(32))
         codec = self.broadcast.video_codec
-        self.filter.publication_began(None if codec is None else Codec(codec))
+        self.filter.publication_began(Codec(codec) if codec in FILTERED_CODECS else None)
         self._host_media_changed("connected")
 
     def host_rtp(self, peer: _HostPeer, packet: bytes, now: float) -> None:
@@ -210,19 +227,29 @@ class RoomMedia:
         if peer is not self._host:
             return
         self.broadcast.receive_rtp(packet, now)
-        self._schedule_flush(now)
+        self._note_delays()
+        self._schedule(now)
 
-    def _schedule_flush(self, now: float) -> None:
-        flush_at = self.broadcast.flush_at
-        if flush_at is not None and self._flush_timer is None:
+    def _note_delays(self) -> None:
+        """Time the packets that have just left for the last viewer."""
+        for track in self.broadcast.tracks.values():
+            if track.left_since is not None:
+                self.forward_delay.note(self._clock() - track.left_since)
+                track.left_since = None
+
+    def _schedule(self, now: float) -> None:
+        """Let the relay go on when it has something due."""
+        due_at = self.broadcast.due_at
+        if due_at is not None and self._relay_timer is None:
             loop = asyncio.get_running_loop()
-            self._flush_timer = loop.call_later(max(0.0, flush_at - now), self._flush)
+            self._relay_timer = loop.call_later(max(0.0, due_at - now), self._advance)
 
-    def _flush(self) -> None:
-        self._flush_timer = None
+    def _advance(self) -> None:
+        self._relay_timer = None
         now = self._clock()
-        self.broadcast.flush(now)
-        self._schedule_flush(now)
+        self.broadcast.advance(now)
+        self._note_delays()
+        self._schedule(now)
 
     def host_rtcp(self, peer: _HostPeer, packet: bytes, now: float) -> None:
         """Pass feedback of the host to the relay."""
@@ -243,10 +270,11 @@ class RoomMedia:
     def viewer_connected(self, peer: _ViewerPeer) -> None:
         """Begin to send to a viewer."""
         if peer.transport is not None and self._viewers.get(peer.viewer) is peer:
-            session = peer.session
+            session, now = peer.session, self._clock()
             self.broadcast.subscribe(
-                peer.viewer, session.tracks, peer.transport, session.cname, self._clock()
+                peer.viewer, session.tracks, peer.transport, session.cname, now
             )
+            self._schedule(now)
 
     def viewer_rtcp(self, peer: _ViewerPeer, packet: bytes, now: float) -> None:
         """Pass feedback of a viewer to the relay."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mediasrv.relay import rtcp, rtp
-from mediasrv.relay.broadcast import OutgoingTrack
-from mediasrv.relay.fanout import (
+from mediasrv.relay.packets import (
     OUTLET_BUFFER_MIN_BYTES,
     RUN_BYTES_MAX,
     RUN_PACKETS_MAX,
     ExtensionIds,
 )
 from mediasrv.relay.publisher import IncomingTrack
+from mediasrv.relay.subscription import OutgoingTrack
 
 AUDIO_SSRC, VIDEO_SSRC = 0x0A0A0A0A, 0x0B0B0B0B
 AUDIO_TYPE, VIDEO_TYPE = 111, 96

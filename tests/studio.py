@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from mediasrv.media import EncodedFrame
 from mediasrv.relay import rtp
-from mediasrv.relay.broadcast import Broadcast, OutgoingTrack
+from mediasrv.relay.broadcast import Broadcast
 from mediasrv.relay.publisher import IncomingTrack
+from mediasrv.relay.subscription import OutgoingTrack
 from tests.relay_fakes import (
     HOST_TRACKS,
     Microphone,
@@ -81,7 +82,7 @@ class Studio:
             self._tick()
 
     def _tick(self) -> None:
-        self.broadcast.flush(self.now)
+        self.broadcast.advance(self.now)
         self.broadcast.tick(self.now)
 
     def give_filtered(self, frame: EncodedFrame, *, keyframe: bool = False) -> None:

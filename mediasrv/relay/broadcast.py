@@ -5,23 +5,33 @@ video's way is decided here, because only here is it known which packet a source
 """
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.relay import h264, rtcp, rtp, vp8
-from mediasrv.relay.fanout import ExtensionIds, Forwarder, Outlet, TrackPacket
+from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
+from mediasrv.relay.forwarder import Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
+from mediasrv.relay.rates import LayerRates
+from mediasrv.relay.subscription import OutgoingTrack, Subscription
 from mediasrv.relay.track import TrackRelay
 
 AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
-# Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
-SENDER_REPORT_S = 2.0
 # A viewer on a good network needs this long from joining until packets can be sent to it.
 CONNECT_S = 0.5
+
+_KEYFRAME_STARTS: Mapping[str, Callable[[bytes], bool]] = {
+    "vp8": vp8.starts_keyframe,
+    "vp9": vp9.starts_keyframe,
+    "av1": av1.starts_keyframe,
+    "h264": h264.starts_keyframe,
+    "h264-main": h264.starts_keyframe,
+    "h264-high": h264.starts_keyframe,
+}
 
 
 class VideoPath(enum.Enum):
@@ -31,25 +41,6 @@ class VideoPath(enum.Enum):
     TO_FILTER = "to filter"
     FILTERED = "filtered"
     TO_DIRECT = "to direct"
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingTrack:
-    """A track as a viewer's answer fixed it."""
-
-    kind: str
-    ssrc: int
-    payload_types: dict[str, int]
-    ids: ExtensionIds
-    first_sequence: int
-
-
-@dataclass(slots=True)
-class _Viewer:
-    outlet: Outlet
-    forwarders: dict[str, Forwarder]
-    cname: str
-    reported_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +64,7 @@ class Broadcast:
         tracks: ``"audio"`` and ``"video"``, as viewers get them.
         path: The way of the video.
         counters: What came in and was not forwarded.
+        subscriptions: By viewer.
     """
 
     def __init__(
@@ -87,11 +79,12 @@ class Broadcast:
         }
         self.path = VideoPath.DIRECT
         self.counters = BroadcastCounters()
+        self.subscriptions: dict[str, Subscription] = {}
         self._on_frame = on_frame
         self._on_filter_keyframe = on_filter_keyframe
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
-        self._viewers: dict[str, _Viewer] = {}
+        self._rates = LayerRates()
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
 
@@ -128,7 +121,7 @@ class Broadcast:
         except rtp.RtpRefused:
             self.counters.malformed_rtp += 1
             return
-        stream = publisher.stream_of(packet)
+        stream = publisher.stream_of(packet, now)
         if stream is None:
             self.counters.foreign_packets += 1
             return
@@ -210,8 +203,8 @@ class Broadcast:
         is_first = track.clock is None
         track.set_clock(clock.at_s, clock.ticks)
         if is_first:
-            for viewer in self._viewers.values():
-                viewer.reported_at = None
+            for subscription in self.subscriptions.values():
+                subscription.reported_at = None
 
     def _parse_rtcp(self, compound: bytes) -> list[rtcp.RtcpMessage]:
         try:
@@ -295,60 +288,51 @@ class Broadcast:
             now: Seconds.
         """
         self.unsubscribe(viewer)
-        forwarders = {
-            track.kind: Forwarder(
-                outlet, track.ssrc, track.payload_types, track.ids, track.first_sequence
-            )
-            for track in tracks
-        }
-        self._viewers[viewer] = _Viewer(outlet, forwarders, cname)
-        for kind, forwarder in forwarders.items():
+        subscription = self.subscriptions[viewer] = Subscription(tracks, outlet, cname)
+        for kind, forwarder in subscription.forwarders.items():
             self.tracks[kind].add(viewer, forwarder, now)
         self._ask_keyframes(now)
 
     def unsubscribe(self, viewer: str) -> None:
         """Stop sending to a viewer; unknown ones are ignored."""
-        self._viewers.pop(viewer, None)
+        self.subscriptions.pop(viewer, None)
         for track in self.tracks.values():
             track.remove(viewer)
 
     def receive_viewer_rtcp(self, viewer: str, compound: bytes, now: float) -> None:
         """Take one decrypted compound RTCP packet of a viewer."""
-        known = self._viewers.get(viewer)
-        if known is None:
+        subscription = self.subscriptions.get(viewer)
+        if subscription is None:
             return
-        video = known.forwarders.get("video")
         for message in self._parse_rtcp(compound):
-            if (
-                isinstance(message, rtcp.KeyframeRequest)
-                and video is not None
-                and video.ssrc in message.media_ssrcs
-            ):
-                self.tracks["video"].keyframes.ask()
+            subscription.receive(viewer, message, self.tracks, now)
         self._ask_keyframes(now)
 
     # Time
 
     @property
-    def flush_at(self) -> float | None:
-        """When :meth:`flush` must be called at the latest."""
-        times = [t.flush_at for t in self.tracks.values() if t.flush_at is not None]
+    def due_at(self) -> float | None:
+        """When :meth:`advance` must be called at the latest; None when nothing waits."""
+        times = [t.due_at for t in self.tracks.values() if t.due_at is not None]
         return min(times, default=None)
 
-    def flush(self, now: float) -> None:
-        """Send what has waited long enough for the rest of its frame."""
+    def advance(self, now: float) -> None:
+        """Send what has waited long enough, and the next part to viewers who catch up."""
         for track in self.tracks.values():
-            if track.flush_at is not None and track.flush_at <= now:
-                track.flush(now)
+            track.advance(now)
 
     def tick(self, now: float) -> None:
         """Do what is due; call every 20 ms or so."""
-        self._ask_keyframes(now)
         if self._publisher is not None:
             self._publisher.feed_back(now)
-        for viewer in self._viewers.values():
-            if viewer.reported_at is None or now - viewer.reported_at >= SENDER_REPORT_S:
-                self._send_reports(viewer, now)
+            if self._publisher.repair_failed():
+                self._host_keyframes.ask()
+        self._ask_keyframes(now)
+        rates_bps = self._rates.update(self.tracks["video"].layer_bytes, now)
+        for subscription in self.subscriptions.values():
+            subscription.report(self.tracks, now)
+            if rates_bps is not None:
+                subscription.adapt(rates_bps, now)
 
     @property
     def _is_filtered(self) -> bool:
@@ -367,19 +351,6 @@ class Broadcast:
         if publisher is not None and publisher.has_sent_video and self._host_keyframes.due(now):
             publisher.request_keyframe()
 
-    def _send_reports(self, viewer: _Viewer, now: float) -> None:
-        """Send a viewer the sender report of each track that has a clock."""
-        for kind, forwarder in viewer.forwarders.items():
-            report = self.tracks[kind].sender_report(forwarder, now)
-            if report is not None:
-                viewer.reported_at = now
-                viewer.outlet.send_rtcp(
-                    rtcp.write_sender_report(report)
-                    + rtcp.write_cname(forwarder.ssrc, viewer.cname)
-                )
-
 
 def _starts_keyframe(packet: TrackPacket) -> bool:
-    if packet.codec == Codec.H264:
-        return h264.starts_keyframe(packet.payload)
-    return vp8.starts_keyframe(packet.payload)
+    return _KEYFRAME_STARTS[packet.codec](packet.payload)

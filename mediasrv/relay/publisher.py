@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediasrv.relay import rtcp
+from mediasrv.relay.arrivals import ArrivalLog
 from mediasrv.relay.estimate import UplinkEstimate
-from mediasrv.relay.fanout import Outlet, TrackPacket
+from mediasrv.relay.forwarder import Outlet
+from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.reception import Reception
 from mediasrv.relay.rtp import RtpPacket
 
@@ -17,13 +19,25 @@ STREAMS_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class IncomingTrack:
-    """A track as the host's answer fixed it."""
+    """A track as the host's answer fixed it.
+
+    Attributes:
+        kind: ``"audio"`` or ``"video"``.
+        codec: Lower-case encoding name.
+        payload_type: Of its packets.
+        clock_hz: Of its timestamps.
+        audio_level_id: Of the header extension; 0 without.
+        repaired: Whether lost packets may be asked for (NACK).
+        transport_sequence_id: Of the header extension for congestion control; 0 without.
+    """
 
     kind: str
     codec: str
     payload_type: int
     clock_hz: int
     audio_level_id: int = 0
+    repaired: bool = True
+    transport_sequence_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,8 @@ class Publisher:
         self._streams: dict[int, Stream] = {}
         self._current: dict[str, Stream] = {}
         self._estimate = UplinkEstimate()
+        self._arrivals = ArrivalLog() if any(t.transport_sequence_id for t in tracks) else None
+        self._given_up = 0
         self._clock_offset_s: float | None = None
         self._reported_at = 0.0
 
@@ -88,20 +104,25 @@ class Publisher:
         """Encoding name of the video, None without one."""
         return next((t.codec for t in self._tracks.values() if t.kind == "video"), None)
 
-    def stream_of(self, packet: RtpPacket) -> Stream | None:
-        """Find the stream of a packet; None when it must not be forwarded.
+    def stream_of(self, packet: RtpPacket, now: float) -> Stream | None:
+        """Note the arrival of a packet, find its stream; None when it must not be forwarded.
 
         A new SSRC takes the place of its track's present one, which is not heard again.
         """
         track = self._tracks.get(packet.payload_type)
         if track is None:
             return None
+        if self._arrivals is not None:
+            number = packet.extensions.get(track.transport_sequence_id, b"")
+            if len(number) == 2:
+                self._arrivals.arrived(int.from_bytes(number, "big"), now)
         stream = self._streams.get(packet.ssrc)
         if stream is None:
             if len(self._streams) >= STREAMS_MAX:
                 return None
             stream = Stream(track, Reception(packet.ssrc, track.clock_hz))
             self._streams[packet.ssrc] = self._current[track.kind] = stream
+            self._given_up = 0 if track.kind == "video" else self._given_up
         return stream if self._current.get(track.kind) is stream else None
 
     def receive_report(self, report: rtcp.SenderReport, now: float) -> HostClock | None:
@@ -131,15 +152,29 @@ class Publisher:
         self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + pli)
 
     def feed_back(self, now: float) -> None:
-        """Tell the host what is missing, and every second how well it arrives."""
-        video = self._current.get("video")
-        missing = video.reception.nacks.due(now) if video is not None else []
-        if video is not None and missing:
-            nack = rtcp.write_nack(self._ssrc, video.reception.ssrc, missing)
-            self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + nack)
+        """Tell the host what is missing, when packets arrived, and how well, when it is time."""
+        messages = b""
+        for stream in self._current.values():
+            missing = stream.reception.nacks.due(now) if stream.track.repaired else []
+            if missing:
+                messages += rtcp.write_nack(self._ssrc, stream.reception.ssrc, missing)
+        control = self._arrivals.feedback(now) if self._arrivals is not None else None
+        if control is not None:
+            media_ssrc = next(iter(self._current.values())).reception.ssrc if self._current else 0
+            messages += rtcp.write_transport_feedback(self._ssrc, media_ssrc, control)
+        if messages:
+            self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + messages)
         if self._current and now - self._reported_at >= REPORT_S:
             self._reported_at = now
             self._report(now)
+
+    def repair_failed(self) -> bool:
+        """Tell whether video was given up since the last call: only a keyframe mends that."""
+        video = self._current.get("video")
+        if video is None or video.reception.nacks.gave_up == self._given_up:
+            return False
+        self._given_up = video.reception.nacks.gave_up
+        return True
 
     def _report(self, now: float) -> None:
         blocks = {kind: s.reception.report_block(now) for kind, s in self._current.items()}
@@ -147,7 +182,8 @@ class Publisher:
         compound = rtcp.write_receiver_report(self._ssrc, present)
         compound += rtcp.write_cname(self._ssrc, "mediasrv")
         video = blocks.get("video")
-        if video is not None:
+        # A REMB would only cap what the host computes from transport-wide feedback.
+        if video is not None and self._arrivals is None:
             bitrate_bps = self._estimate.update(video.fraction_lost / 256)
             compound += rtcp.write_remb(self._ssrc, bitrate_bps, [video.ssrc])
         self._outlet.send_rtcp(compound)

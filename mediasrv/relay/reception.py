@@ -7,8 +7,12 @@ from mediasrv.relay.serial import Unwrapper
 
 # Reordering of a few packets is normal on Wi-Fi; asking at once would double them.
 NACK_DELAY_S = 0.010
-# About the round trip of a host within one continent; measured ones come with a later estimator.
+# About the round trip of a host within one continent, until answers to requests were timed; then
+# a request is repeated when its answer is overdue by half.
 NACK_RETRY_S = 0.060
+NACK_RETRY_MIN_S = 0.030
+NACK_RETRY_MAX_S = 0.300
+NACK_OVERDUE = 1.5
 NACK_TRIES_MAX = 8
 # mediasoup drops its list at 1,000 as well: beyond that a keyframe is cheaper than repair.
 NACK_PENDING_MAX = 1000
@@ -20,6 +24,7 @@ NACK_BATCH_MAX = 250
 class _Missing:
     next_try: float
     tries: int = 0
+    asked_at: float = 0.0
 
 
 class NackGenerator:
@@ -33,6 +38,7 @@ class NackGenerator:
         self.gave_up = 0
         self._highest: int | None = None
         self._missing: dict[int, _Missing] = {}
+        self._retry_s = NACK_RETRY_S
 
     def received(self, sequence: int, now: float) -> None:
         """Note an unwrapped sequence number."""
@@ -40,7 +46,9 @@ class NackGenerator:
         if highest is None:
             self._highest = sequence
         elif sequence <= highest:
-            self._missing.pop(sequence, None)
+            found = self._missing.pop(sequence, None)
+            if found is not None and found.tries:
+                self._time_answer(now - found.asked_at)
         else:
             if sequence - highest - 1 <= NACK_PENDING_MAX - len(self._missing):
                 for missing in range(highest + 1, sequence):
@@ -48,6 +56,11 @@ class NackGenerator:
             else:
                 self._give_up_all(sequence - highest - 1)
             self._highest = sequence
+
+    def _time_answer(self, elapsed_s: float) -> None:
+        """Let the time from the first request to the packet say when an answer is overdue."""
+        wanted_s = min(NACK_RETRY_MAX_S, max(NACK_RETRY_MIN_S, NACK_OVERDUE * elapsed_s))
+        self._retry_s += (wanted_s - self._retry_s) / 4
 
     def _give_up_all(self, more: int) -> None:
         self.gave_up += len(self._missing) + more
@@ -66,7 +79,9 @@ class NackGenerator:
                 self.gave_up += 1
                 continue
             entry.tries += 1
-            entry.next_try = now + NACK_RETRY_S
+            if entry.tries == 1:
+                entry.asked_at = now
+            entry.next_try = now + self._retry_s
             asked.append(sequence)
         return sorted(asked)
 

@@ -15,6 +15,7 @@ TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
 
 NACK_FORMAT = 1
+TRANSPORT_WIDE_FORMAT = 15
 PLI_FORMAT = 1
 FIR_FORMAT = 4
 APPLICATION_FORMAT = 15  # REMB
@@ -265,6 +266,17 @@ def write_nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
     body = struct.pack("!II", ssrc, media_ssrc)
     body += b"".join(struct.pack("!HH", first, following) for first, following in entries)
     return _packet(TRANSPORT_FEEDBACK, NACK_FORMAT, body)
+
+
+def write_transport_feedback(ssrc: int, media_ssrc: int, control: bytes) -> bytes:
+    """Write transport-wide feedback around its control information (relay/arrivals.py)."""
+    padding = -len(control) % 4
+    body = struct.pack("!II", ssrc, media_ssrc) + control
+    if padding:
+        # RFC 3550 section 6.4.1: the last byte counts the padding.
+        body += bytes(padding - 1) + bytes([padding])
+    written = _packet(TRANSPORT_FEEDBACK, TRANSPORT_WIDE_FORMAT, body)
+    return bytes([written[0] | (0x20 if padding else 0)]) + written[1:]
 
 
 def write_pli(ssrc: int, media_ssrc: int) -> bytes:

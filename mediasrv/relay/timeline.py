@@ -9,6 +9,7 @@ own.
 from dataclasses import dataclass
 
 from mediasrv.relay import vp8
+from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.serial import signed_distance
 
 # What a takeover looks like in time when nothing says better: one frame at 30 Hz.
@@ -121,17 +122,26 @@ class Timeline:
         """Place a timestamp that belongs to no packet, such as a sender report's."""
         return ticks + self._ticks_offset
 
-    def rewrite_vp8(self, payload: bytes) -> bytes:
-        """Let the picture ids of ``payload`` go on; the same bytes while nothing was spliced."""
-        descriptor = vp8.parse_descriptor(payload)
+    def place_picture(self, packet: TrackPacket) -> None:
+        """Let the VP8 picture ids of a packet go on, and note its picture and layer.
+
+        The payload stays the same object while nothing was spliced.
+
+        Raises:
+            vp8.PayloadRefused: The payload descriptor is cut off.
+        """
+        descriptor = vp8.parse_descriptor(packet.payload)
         picture, tl0 = descriptor.picture_id, descriptor.tl0_index
         if picture is not None:
             picture = self._picture.map(picture, descriptor.picture_id_bits)
         if tl0 is not None:
             tl0 = self._tl0.map(tl0, 8)
-        if (picture, tl0) == (descriptor.picture_id, descriptor.tl0_index):
-            return payload
-        return vp8.rewrite_descriptor(payload, descriptor, picture or 0, tl0 or 0)
+        if (picture, tl0) != (descriptor.picture_id, descriptor.tl0_index):
+            packet.payload = vp8.rewrite_descriptor(
+                packet.payload, descriptor, picture or 0, tl0 or 0
+            )
+        packet.picture_id, packet.picture_id_bits = picture, descriptor.picture_id_bits
+        packet.layer, packet.layer_sync = descriptor.layer or 0, descriptor.layer_sync
 
     def next_picture_id(self) -> int:
         """Return the picture id of the next frame of a local source."""

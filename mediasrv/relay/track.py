@@ -1,13 +1,16 @@
 """One track of a room: what feeds it becomes one stream, which goes to every viewer."""
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, vp8
-from mediasrv.relay.fanout import BATCH_PACKETS_MAX, Batch, Forwarder, TrackPacket
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
 from mediasrv.relay.timeline import Timeline
 
 # Packets of a frame wait for its marker, so that they leave in one send; a keyframe that the host
@@ -16,6 +19,9 @@ HOLD_S = 0.002
 # 1,180 bytes of payload, a header with extensions, 16 bytes of SRTP, UDP and IPv6 stay under
 # IPv6's smallest MTU of 1,280.
 PAYLOAD_MAX_BYTES = 1180
+# What comes later than this is no repair any more: players have moved on.
+VIDEO_HISTORY_S = 1.0
+AUDIO_HISTORY_S = 0.5
 # The recent keyframe and what followed serve viewers who join: longer than requests are merged,
 # and long enough for a keyframe that was asked for when the viewer began to connect.
 CATCH_UP_MAX_S = 1.0
@@ -23,6 +29,12 @@ CATCH_UP_PACKETS_MAX = 512
 # Replayed frames are stamped a millisecond apart and end at the present: a player shows the
 # newest one at once instead of playing the past in real time.
 CATCH_UP_STEP_S = 0.001
+# They leave at 32 Mb/s, so that a second of 2.5 Mb/s is there within 80 ms and no queue on the way
+# has to take it in one gulp. The first part is what a slow start would allow in any case.
+CATCH_UP_FIRST_BYTES = 24_000
+CATCH_UP_BYTES = 12_000
+CATCH_UP_EVERY_S = 0.003
+LAYERS = 4
 
 _sequence = attrgetter("sequence")
 
@@ -35,6 +47,24 @@ class SenderClock:
     ticks: int
 
 
+@dataclass(slots=True)
+class _Joiner:
+    """A viewer on its way from the recent keyframe to the present.
+
+    Attributes:
+        packets: What it is sent next.
+        end: The sequence number after the last of ``packets``.
+        ticks: Timestamps that past frames are sent with.
+        due_at: When the next part leaves.
+    """
+
+    forwarder: Forwarder
+    packets: deque[TrackPacket]
+    end: int
+    ticks: dict[int, int]
+    due_at: float
+
+
 class TrackRelay:
     """The fan-out of one track, and the wishes for keyframes that come back.
 
@@ -44,9 +74,13 @@ class TrackRelay:
 
     Attributes:
         forwarders: By viewer.
+        history: The recent packets.
         keyframes: Merged wishes of all viewers.
         packets_in: Packets that were accepted.
+        duplicates: Packets that came twice, or too late for anybody.
+        layer_bytes: Payload bytes by temporal layer.
         clock: What the host's last sender report said; None before the first.
+        left_since: When the oldest packet arrived of those that left last; None once it was read.
     """
 
     def __init__(self, clock_hz: int, *, seekable: bool) -> None:
@@ -54,43 +88,56 @@ class TrackRelay:
         self.timeline = Timeline(clock_hz)
         self.keyframes = KeyframeRequests()
         self.forwarders: dict[str, Forwarder] = {}
+        self.history = PacketHistory(VIDEO_HISTORY_S if seekable else AUDIO_HISTORY_S)
         self.packets_in = 0
+        self.duplicates = 0
+        self.layer_bytes = [0] * LAYERS
         self.clock: SenderClock | None = None
+        self.left_since: float | None = None
+        self._live: list[Forwarder] = []
+        self._joining: dict[str, _Joiner] = {}
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
         self._pending_since = 0.0
         self._newest_sent = -1
         self._is_torn = False
-        self._recent: list[TrackPacket] = []
-        self._recent_since = 0.0
+
+    # What comes in
 
     def splice(self, now: float, *, new_clock: bool) -> None:
         """Let another source go on; what waits from the present one leaves first.
 
         A decoder can go on with another encoder's pictures only at a keyframe, so every viewer
-        waits for one.
+        waits for one. Nothing of the source before is sent again.
         """
         self.flush(now)
-        self._recent = []
-        for forwarder in self.forwarders.values():
-            forwarder.interrupt(is_torn=self._is_torn)
+        self.history.clear()
+        for viewer, forwarder in self.forwarders.items():
+            forwarder.interrupt(is_torn=self._is_torn or viewer in self._joining)
         self._is_torn = False
+        self._joining.clear()
+        self._note_viewers()
         self.timeline.splice(new_clock=new_clock)
         if new_clock:
             self.clock = None
 
     def write_packet(self, packet: TrackPacket, now: float) -> None:
-        """Take a packet of the host, in the host's numbers; it leaves with its frame."""
+        """Take a packet of the host, in the host's numbers; it leaves with its frame.
+
+        Raises:
+            vp8.PayloadRefused: It is malformed, and was not taken.
+        """
         placed = self.timeline.map(packet.sequence, packet.ticks, now)
         if placed is None:
             return
         packet.sequence, packet.ticks = placed
         if packet.codec == Codec.VP8 and packet.payload:
-            packet.payload = self.timeline.rewrite_vp8(packet.payload)
+            self.timeline.place_picture(packet)
         self._append(packet, now)
 
     def write_frame(self, frame: EncodedFrame, now: float) -> None:
         """Take a frame of the beauty worker and send it."""
+        picture_id = None
         if frame.codec is Codec.VP8:
             picture_id = self.timeline.next_picture_id()
             payloads = vp8.packetize(frame.payload, picture_id, PAYLOAD_MAX_BYTES)
@@ -99,54 +146,80 @@ class TrackRelay:
         last = len(payloads) - 1
         for i, payload in enumerate(payloads):
             sequence, ticks = self.timeline.follow(frame.timestamp_ticks, now)
-            starts = frame.keyframe and i == 0
-            packet = TrackPacket(sequence, ticks, i == last, frame.codec, payload, b"", starts)
+            packet = TrackPacket(sequence, ticks, i == last, frame.codec, payload)
+            packet.starts_keyframe = frame.keyframe and i == 0
+            if picture_id is not None:
+                packet.picture_id, packet.picture_id_bits = picture_id, vp8.PICTURE_ID_BITS
             self._append(packet, now)
         self.flush(now)
 
     def _append(self, packet: TrackPacket, now: float) -> None:
+        if not self._is_new(packet.sequence):
+            # SRTP drops duplicates already. One that comes through must not leave: a viewer may
+            # have been sent it with another timestamp, and would see one number twice.
+            self.duplicates += 1
+            return
         self.packets_in += 1
+        self.layer_bytes[packet.layer] += len(packet.payload)
         if not self._pending:
             self._pending_since = now
         self._pending.append(packet)
         if packet.marker or not self._seekable or len(self._pending) >= BATCH_PACKETS_MAX:
             self.flush(now)
 
+    def _is_new(self, sequence: int) -> bool:
+        if not self.history.is_new(sequence):
+            return False
+        return all(packet.sequence != sequence for packet in self._pending)
+
     def drop_pending(self) -> None:
-        """Forget what waits: it must not reach anybody."""
+        """Forget what waits and what was sent: it must not reach anybody, not even again."""
         self._pending = []
+        self.history.clear()
+
+    # What goes out
 
     @property
-    def flush_at(self) -> float | None:
-        """When :meth:`flush` must be called at the latest; None when nothing waits."""
-        return self._pending_since + HOLD_S if self._pending else None
+    def due_at(self) -> float | None:
+        """When :meth:`advance` must be called at the latest; None when nothing waits."""
+        times = [joiner.due_at for joiner in self._joining.values()]
+        if self._pending:
+            times.append(self._pending_since + HOLD_S)
+        return min(times, default=None)
+
+    def advance(self, now: float) -> None:
+        """Send what has waited long enough for the rest of its frame, and the next past frames."""
+        if self._pending and now >= self._pending_since + HOLD_S:
+            self.flush(now)
+        for viewer, joiner in list(self._joining.items()):
+            if joiner.due_at <= now:
+                self._feed(viewer, joiner, CATCH_UP_BYTES, now)
 
     def flush(self, now: float) -> None:
         """Send what waits to every viewer, in the order of its numbers."""
         if not self._pending:
             return
-        packets, self._pending = sorted(self._pending, key=_sequence), []
-        if self._seekable:
-            self._remember(packets, now)
+        packets, self._pending = self._pending, []
+        if len(packets) > 1:
+            packets.sort(key=_sequence)
+        for packet in packets:
+            if self._seekable:
+                self._note_keyframe(packet, now)
+            self.history.add(packet, now)
         self._note_newest(packets[-1])
         batch = Batch(packets, now)
-        for forwarder in list(self.forwarders.values()):
+        for forwarder in self._live:
             if not forwarder.write(batch) and self._seekable:
                 self.keyframes.ask()
+        self.left_since = self._pending_since
 
-    def _remember(self, packets: Sequence[TrackPacket], now: float) -> None:
-        """Keep the recent keyframe and what follows it, for viewers who join."""
-        for packet in packets:
-            if packet.starts_keyframe and packet.sequence < self._newest_sent:
-                # It comes late: the rest of its frame has gone already, so nobody can start here.
-                packet.starts_keyframe = False
-            if packet.starts_keyframe:
-                self.keyframes.arrived()
-                self._recent, self._recent_since = [packet], now
-            elif self._recent and packet.sequence > self._recent[0].sequence:
-                self._recent.append(packet)
-        if len(self._recent) > CATCH_UP_PACKETS_MAX:
-            self._recent = []
+    def _note_keyframe(self, packet: TrackPacket, now: float) -> None:
+        if packet.starts_keyframe and packet.sequence < self._newest_sent:
+            # It comes late: the rest of its frame has gone already, so nobody can start here.
+            packet.starts_keyframe = False
+        if packet.starts_keyframe:
+            self.keyframes.arrived()
+            self.history.mark_keyframe(packet.sequence, now)
 
     def _note_newest(self, packet: TrackPacket) -> None:
         if packet.sequence > self._newest_sent:
@@ -154,31 +227,50 @@ class TrackRelay:
             if self._seekable and packet.payload:
                 self._is_torn = not packet.marker
 
+    # Viewers
+
     def add(self, viewer: str, forwarder: Forwarder, now: float) -> None:
         """Begin to send to a viewer: from the recent keyframe, else from the next one."""
         self.forwarders[viewer] = forwarder
-        if not self._seekable:
-            return
-        if not self.can_catch_up(now) or not forwarder.can_carry(self._recent[0].codec):
+        history = self.history
+        if self._seekable and self._can_replay(forwarder, now) and history.keyframe is not None:
+            end = history.newest + 1
+            packets = history.between(history.keyframe, end)
+            joiner = _Joiner(forwarder, deque(packets), end, self._stamps(packets), now)
+            self._joining[viewer] = joiner
+            self._feed(viewer, joiner, CATCH_UP_FIRST_BYTES, now)
+        elif self._seekable:
             self.keyframes.ask()
-            return
-        packets = self._catch_up()
-        for start in range(0, len(packets), BATCH_PACKETS_MAX):
-            if not forwarder.write(Batch(packets[start : start + BATCH_PACKETS_MAX], now)):
-                self.keyframes.ask()
-                return
+        self._note_viewers()
+
+    def remove(self, viewer: str) -> None:
+        """Stop sending to a viewer; unknown ones are ignored."""
+        self.forwarders.pop(viewer, None)
+        self._joining.pop(viewer, None)
+        self._note_viewers()
+
+    def _note_viewers(self) -> None:
+        self._live = [f for viewer, f in self.forwarders.items() if viewer not in self._joining]
 
     def can_catch_up(self, now: float) -> bool:
         """Tell whether a viewer who joins now begins at the recent keyframe."""
-        return bool(self._recent) and now - self._recent_since <= CATCH_UP_MAX_S
+        history = self.history
+        if history.keyframe is None or now - history.keyframe_at > CATCH_UP_MAX_S:
+            return False
+        return history.newest - history.keyframe < CATCH_UP_PACKETS_MAX
 
-    def _catch_up(self) -> list[TrackPacket]:
-        """Return the recent packets, stamped so that a player shows the newest frame at once.
+    def _can_replay(self, forwarder: Forwarder, now: float) -> bool:
+        if not self.can_catch_up(now) or self.history.keyframe is None:
+            return False
+        keyframe = self.history.get(self.history.keyframe)
+        return keyframe is not None and forwarder.can_carry(keyframe.codec)
 
-        Frames after a hole keep their timestamps: when the missing packets come after all, with
-        their own timestamps, they must fit to the rest.
+    def _stamps(self, packets: Sequence[TrackPacket]) -> dict[int, int]:
+        """Return timestamps for past packets, so that a player shows the newest frame at once.
+
+        Frames after a hole keep theirs: when the missing packets come after all, with their own
+        timestamps, they must fit to the rest.
         """
-        packets = sorted(self._recent, key=_sequence)
         newest, following = packets[0].ticks, packets[0].sequence
         for packet in packets:
             if packet.sequence > following:
@@ -186,12 +278,32 @@ class TrackRelay:
             newest, following = packet.ticks, packet.sequence + 1
         past = sorted({p.ticks for p in packets if p.ticks <= newest}, reverse=True)
         step = int(CATCH_UP_STEP_S * self.clock_hz)
-        stamps = {ticks: max(ticks, newest - step * i) for i, ticks in enumerate(past)}
-        return [replace(p, ticks=stamps.get(p.ticks, p.ticks)) for p in packets]
+        return {ticks: max(ticks, newest - step * i) for i, ticks in enumerate(past)}
 
-    def remove(self, viewer: str) -> None:
-        """Stop sending to a viewer; unknown ones are ignored."""
-        self.forwarders.pop(viewer, None)
+    def _feed(self, viewer: str, joiner: _Joiner, part_bytes: int, now: float) -> None:
+        """Send a joiner its next part; at the present it goes on with everybody else."""
+        if not joiner.packets:
+            joiner.packets.extend(self.history.between(joiner.end, self.history.newest + 1))
+            joiner.end = self.history.newest + 1
+        part: list[TrackPacket] = []
+        while joiner.packets and part_bytes > 0:
+            part_bytes -= len(joiner.packets[0].payload)
+            part.append(joiner.packets.popleft())
+        joiner.due_at = now + CATCH_UP_EVERY_S
+        is_well = joiner.forwarder.replay(part, joiner.ticks, now)
+        if not is_well:
+            self.keyframes.ask()
+        if not is_well or (not joiner.packets and joiner.end > self.history.newest):
+            del self._joining[viewer]
+            self._note_viewers()
+
+    def resend(self, viewer: str, numbers: Sequence[int], now: float, rtt_s: float) -> None:
+        """Send a viewer again what it misses, in its numbers; see :meth:`Forwarder.resend`."""
+        forwarder = self.forwarders.get(viewer)
+        if forwarder is not None:
+            forwarder.resend(numbers, self.history, now, rtt_s)
+
+    # Time
 
     def set_clock(self, at_s: float, ticks: int) -> None:
         """Note what a sender report of the host says, with ``ticks`` unwrapped."""
@@ -200,13 +312,14 @@ class TrackRelay:
 
     def sender_report(self, forwarder: Forwarder, now: float) -> rtcp.SenderReport | None:
         """Make a viewer's sender report for ``now``; None before the host's first one."""
-        if self.clock is None or forwarder.packets_sent == 0:
+        counters = forwarder.counters
+        if self.clock is None or counters.packets_sent == 0:
             return None
         ticks = self.clock.ticks + int((now - self.clock.at_s) * self.clock_hz)
         return rtcp.SenderReport(
             forwarder.ssrc,
             int(now * (1 << 32)) & 0xFFFFFFFFFFFFFFFF,
             ticks & 0xFFFFFFFF,
-            forwarder.packets_sent,
-            forwarder.octets_sent,
+            counters.packets_sent,
+            counters.octets_sent,
         )

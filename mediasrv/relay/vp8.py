@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 PICTURE_ID_BITS = 15
 _EXTENDED, _NON_REFERENCE, _START = 0x80, 0x20, 0x10
+_SYNC = 0x20
 _HAS_PICTURE_ID, _HAS_TL0, _HAS_TID, _HAS_KEYIDX = 0x80, 0x40, 0x20, 0x10
 
 
@@ -22,6 +23,7 @@ class Vp8Descriptor:
         picture_id_bits: 7 or 15; 0 when absent.
         tl0_index: Counter of base-layer frames, None when absent.
         layer: Temporal layer, None when absent.
+        layer_sync: True when the frame builds on the base layer alone.
     """
 
     size_bytes: int
@@ -30,6 +32,7 @@ class Vp8Descriptor:
     picture_id_bits: int = 0
     tl0_index: int | None = None
     layer: int | None = None
+    layer_sync: bool = False
 
 
 def parse_descriptor(payload: bytes) -> Vp8Descriptor:
@@ -50,7 +53,7 @@ def _parse_descriptor(payload: bytes) -> Vp8Descriptor:
     if not first & _EXTENDED:
         return Vp8Descriptor(1, starts)
     flags, offset = payload[1], 2
-    picture_id, bits, tl0, layer = None, 0, None, None
+    picture_id, bits, tl0, layer, sync = None, 0, None, None, False
     if flags & _HAS_PICTURE_ID:
         if payload[offset] & 0x80:
             picture_id, bits = (payload[offset] & 0x7F) << 8 | payload[offset + 1], 15
@@ -62,9 +65,10 @@ def _parse_descriptor(payload: bytes) -> Vp8Descriptor:
         tl0 = payload[offset]
         offset += 1
     if flags & (_HAS_TID | _HAS_KEYIDX):
-        layer = payload[offset] >> 6 if flags & _HAS_TID else None
+        if flags & _HAS_TID:
+            layer, sync = payload[offset] >> 6, bool(payload[offset] & _SYNC)
         offset += 1
-    return Vp8Descriptor(offset, starts, picture_id, bits, tl0, layer)
+    return Vp8Descriptor(offset, starts, picture_id, bits, tl0, layer, sync)
 
 
 def rewrite_descriptor(
@@ -85,6 +89,15 @@ def rewrite_descriptor(
     if descriptor.tl0_index is not None:
         head[offset] = tl0_index & 0xFF
     return bytes(head) + payload[descriptor.size_bytes :]
+
+
+def with_picture_id(payload: bytes, picture_id: int, bits: int) -> bytes:
+    """Return ``payload``, which has a picture id of ``bits``, with another one (wrapped)."""
+    if bits == PICTURE_ID_BITS:
+        written = (0x8000 | picture_id & 0x7FFF).to_bytes(2, "big")
+    else:
+        written = bytes([picture_id & 0x7F])
+    return payload[:2] + written + payload[2 + len(written) :]
 
 
 def starts_keyframe(payload: bytes) -> bool:

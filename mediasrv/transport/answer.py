@@ -18,6 +18,7 @@ class SentTrack:
     ssrc: int
     cname: str
     stream: str
+    rtx_ssrc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _section(
 
 
 def _codec_lines(kind: str, codec: OfferedCodec, choice: AcceptedMedia) -> list[str]:
-    names = {"opus": "opus", "vp8": "VP8", "h264": "H264"}
+    names = {"vp8": "VP8", "vp9": "VP9", "av1": "AV1", "h264": "H264"}
     rtpmap = f"{names.get(codec.name, codec.name)}/{codec.clock_hz}"
     if kind == "audio" and codec.channels > 1:
         rtpmap += f"/{codec.channels}"
@@ -132,8 +133,12 @@ def _codec_lines(kind: str, codec: OfferedCodec, choice: AcceptedMedia) -> list[
 
 def _sent_lines(kind: str, sent: SentTrack) -> list[str]:
     track = f"{sent.stream}-{kind}"
-    return [
-        f"a=msid:{sent.stream} {track}",
-        f"a=ssrc:{sent.ssrc} cname:{sent.cname}",
-        f"a=ssrc:{sent.ssrc} msid:{sent.stream} {track}",
-    ]
+    lines = [f"a=msid:{sent.stream} {track}"]
+    ssrcs = [sent.ssrc]
+    if sent.rtx_ssrc is not None:
+        ssrcs.append(sent.rtx_ssrc)
+        # RFC 5576 section 4.2, RFC 4588 section 8.3: the second repairs the first.
+        lines.append(f"a=ssrc-group:FID {sent.ssrc} {sent.rtx_ssrc}")
+    for ssrc in ssrcs:
+        lines += [f"a=ssrc:{ssrc} cname:{sent.cname}", f"a=ssrc:{ssrc} msid:{sent.stream} {track}"]
+    return lines

@@ -197,9 +197,9 @@ class Room:
             self.broadcast.receive_rtcp(packet, self.time.now)
             return
         self.broadcast.receive_rtp(packet, self.time.now)
-        if self.broadcast.flush_at is not None:
-            at = self.broadcast.flush_at
-            self.time.call_at(at, lambda: self.broadcast.flush(self.time.now))
+        if self.broadcast.due_at is not None:
+            at = self.broadcast.due_at
+            self.time.call_at(at, lambda: self.broadcast.advance(self.time.now))
 
     def watch(self):
         for watcher in self.watchers:

@@ -143,7 +143,7 @@ async def test_closing_forgets_what_waits(room, monkeypatch):
     room.feed(host, KEYFRAME, marker=False)
     room.media.close("the end")
     flushed: list[float] = []
-    monkeypatch.setattr(room.media.broadcast, "flush", flushed.append)
+    monkeypatch.setattr(room.media.broadcast, "advance", flushed.append)
     room.clock.now += 1
     await asyncio.sleep(0.005)
     assert (flushed, viewer.sent) == ([], [])

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from mediasrv.relay import rtp
-from mediasrv.relay.fanout import ExtensionIds
+from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import STREAMS_MAX
 from mediasrv.relay.track import HOLD_S
 from tests.relay_fakes import H264_TRACKS, HOST_TRACKS, Microphone, StudioCamera, viewer_tracks
@@ -67,12 +67,12 @@ class TestFilterOff:
     def test_a_frame_whose_end_is_late_is_flushed_after_two_milliseconds(self, studio):
         outlet = studio.join("v")
         packets = studio.camera.shoot(keyframe=True, count=4)
-        assert studio.broadcast.flush_at is None
+        assert studio.broadcast.due_at is None
         studio.receive(*packets[:3])
-        assert studio.broadcast.flush_at == studio.now + HOLD_S
-        studio.broadcast.flush(studio.now)
+        assert studio.broadcast.due_at == studio.now + HOLD_S
+        studio.broadcast.advance(studio.now)
         assert outlet.packets == []
-        studio.broadcast.flush(studio.now + HOLD_S)
+        studio.broadcast.advance(studio.now + HOLD_S)
         assert len(outlet.packets) == 3
 
     def test_h264_goes_through_untouched_from_its_parameter_sets_on(self):

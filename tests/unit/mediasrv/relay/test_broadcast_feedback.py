@@ -1,11 +1,12 @@
 import struct
+from dataclasses import replace
 
 import pytest
 
 from mediasrv.relay import rtcp
-from mediasrv.relay.broadcast import SENDER_REPORT_S
 from mediasrv.relay.estimate import MAX_BPS
 from mediasrv.relay.publisher import REPORT_S
+from mediasrv.relay.subscription import SENDER_REPORT_S
 from tests.relay_fakes import (
     AUDIO_SSRC,
     HOST_TRACKS,
@@ -159,7 +160,18 @@ class TestRepair:
         studio.pass_time(1)
         assert studio.host.nacked() == []
 
-    def test_lost_sound_is_not_asked_for(self, studio):
+    def test_lost_sound_is_asked_for_where_that_was_agreed(self, studio):
+        studio.receive(studio.microphone.packet())
+        missing = (studio.microphone.sequence,)
+        studio.microphone.packet()
+        studio.receive(studio.microphone.packet())
+        studio.pass_time(0.02)
+        assert tuple(studio.host.nacked()) == missing
+
+    def test_lost_sound_is_not_asked_for_where_it_was_not(self):
+        studio = Studio()
+        audio, video = HOST_TRACKS
+        studio.publish((replace(audio, repaired=False), video))
         studio.receive(studio.microphone.packet())
         studio.microphone.packet()
         studio.receive(studio.microphone.packet())

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasrv.relay import vp8
+from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.timeline import SPLICE_S, Timeline
 from tests.relay_fakes import vp8_payloads
 
@@ -12,13 +13,20 @@ def picture_id(payload):
     return vp8.parse_descriptor(payload).picture_id
 
 
+def placed(timeline, payload):
+    packet = TrackPacket(0, 0, True, "vp8", payload)
+    timeline.place_picture(packet)
+    return packet
+
+
 def rewritten(timeline, picture, *, tl0=None, bits=15):
     head = bytes([0x80 | picture >> 8, picture & 0xFF]) if bits == 15 else bytes([picture])
     flags = 0x80 if tl0 is None else 0xC0
     descriptor = vp8.parse_descriptor(
-        timeline.rewrite_vp8(
-            bytes([0x90, flags]) + head + (b"" if tl0 is None else bytes([tl0])) + b"\x11"
-        )
+        placed(
+            timeline,
+            bytes([0x90, flags]) + head + (b"" if tl0 is None else bytes([tl0])) + b"\x11",
+        ).payload
     )
     return descriptor.picture_id, descriptor.tl0_index
 
@@ -94,13 +102,13 @@ class TestPictureIds:
         timeline = Timeline(HZ)
         for picture in (32766, 32767, 0):
             (payload,) = vp8_payloads(1, keyframe=False, picture_id=picture)
-            assert timeline.rewrite_vp8(payload) is payload
+            assert placed(timeline, payload).payload is payload
 
     def test_payloads_without_counters_are_not_touched(self):
         timeline = Timeline(HZ)
         rewritten(timeline, 5)
         timeline.splice(new_clock=False)
-        assert timeline.rewrite_vp8(b"\x10\x00data") == b"\x10\x00data"
+        assert placed(timeline, b"\x10\x00data").payload == b"\x10\x00data"
 
     def test_they_go_on_from_source_to_source(self):
         timeline = Timeline(HZ)

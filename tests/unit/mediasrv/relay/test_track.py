@@ -1,8 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.relay.fanout import BATCH_PACKETS_MAX, ExtensionIds, Forwarder, TrackPacket
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.packets import BATCH_PACKETS_MAX, ExtensionIds, TrackPacket
 from mediasrv.relay.track import (
+    CATCH_UP_BYTES,
+    CATCH_UP_EVERY_S,
+    CATCH_UP_FIRST_BYTES,
     CATCH_UP_MAX_S,
     CATCH_UP_PACKETS_MAX,
     HOLD_S,
@@ -69,6 +75,12 @@ class Stage:
             self.write(self.packets(keyframe=keyframe, count=count))
             self.now += 1 / 30
 
+    def catch_up(self):
+        """Let everybody who is on the way to the present arrive there."""
+        while self.track.due_at is not None:
+            self.now = self.track.due_at
+            self.track.advance(self.now)
+
     def seen(self, name):
         return [read_piece(p.payload) for p in self.outlets[name].packets]
 
@@ -84,10 +96,10 @@ class TestSending:
         packets = stage.packets(keyframe=True, count=5)
         stage.write(packets[:4])
         assert outlet.sends == 0
-        assert stage.track.flush_at == stage.now + HOLD_S
+        assert stage.track.due_at == stage.now + HOLD_S
         stage.write(packets[4:])
         assert outlet.sends == 1
-        assert stage.track.flush_at is None
+        assert stage.track.due_at is None
         assert [p.index for p in stage.seen("v")] == [0, 1, 2, 3, 4]
         assert stage.track.packets_in == 5
 
@@ -120,7 +132,7 @@ class TestSending:
         stage.track.drop_pending()
         stage.track.flush(stage.now)
         assert outlet.packets == []
-        assert stage.track.flush_at is None
+        assert stage.track.due_at is None
 
     def test_audio_leaves_at_once(self):
         track, outlet = TrackRelay(48_000, seekable=False), WatchingOutlet()
@@ -226,10 +238,65 @@ class TestJoining:
 
     def test_more_packets_than_the_bound_are_not_replayed(self, stage):
         stage.write(stage.packets(keyframe=True, count=CATCH_UP_PACKETS_MAX))
-        assert len(stage.join("in time").packets) == CATCH_UP_PACKETS_MAX
+        outlet = stage.join("in time")
+        stage.catch_up()
+        assert len(outlet.packets) == CATCH_UP_PACKETS_MAX
         stage.write(stage.packets(count=1))
         assert stage.join("late").packets == []
         assert stage.track.keyframes.wanted
+
+    def test_the_past_is_not_sent_in_one_gulp(self, stage):
+        stage.write(stage.packets(keyframe=True, count=CATCH_UP_PACKETS_MAX - 10))
+        outlet = stage.join("late")
+        at_once = sum(len(p.payload) for p in outlet.packets)
+        assert at_once <= CATCH_UP_FIRST_BYTES + 100
+        assert stage.track.due_at == stage.now + CATCH_UP_EVERY_S
+        before, began = len(outlet.packets), stage.now
+        stage.now += CATCH_UP_EVERY_S
+        stage.track.advance(stage.now)
+        part = sum(len(p.payload) for p in outlet.packets[before:])
+        assert CATCH_UP_BYTES <= part <= CATCH_UP_BYTES + 100
+        stage.catch_up()
+        assert stage.now - began < 0.1
+        assert [p.sequence for p in outlet.packets] == list(range(CATCH_UP_PACKETS_MAX - 10))
+
+    def test_what_comes_while_a_viewer_catches_up_follows_without_a_hole(self, stage):
+        early = stage.join("early")
+        stage.write(stage.packets(keyframe=True, count=CATCH_UP_PACKETS_MAX - 100))
+        late = stage.join("late")
+        for _ in range(4):
+            stage.now += CATCH_UP_EVERY_S / 2
+            stage.write(stage.packets(count=3))
+            stage.track.advance(stage.now)
+        stage.catch_up()
+        stage.shoot(2)
+        assert [p.sequence for p in late.packets] == [p.sequence for p in early.packets]
+        assert stage.track.due_at is None
+
+    def test_who_leaves_while_catching_up_is_forgotten(self, stage):
+        stage.write(stage.packets(keyframe=True, count=CATCH_UP_PACKETS_MAX - 100))
+        outlet = stage.join("late")
+        stage.track.remove("late")
+        sent = len(outlet.packets)
+        assert stage.track.due_at is None
+        stage.shoot()
+        assert len(outlet.packets) == sent
+
+    def test_a_splice_ends_catching_up_with_a_hole_for_the_frame_that_was_cut(self, stage):
+        stage.write(stage.packets(keyframe=True, count=CATCH_UP_PACKETS_MAX - 100))
+        outlet = stage.join("late")
+        last = outlet.packets[-1].sequence
+        stage.track.splice(stage.now, new_clock=False)
+        stage.shoot(keyframe=True)
+        assert [p.sequence for p in outlet.packets[-2:]] == [last + 2, last + 3]
+
+    def test_a_packet_that_comes_twice_leaves_once(self, stage):
+        outlet = stage.join("v")
+        first, second, third = stage.packets(keyframe=True, count=3)
+        stage.write([first, replace(first), second, third, replace(second)])
+        stage.track.flush(stage.now)
+        assert [p.sequence for p in outlet.packets] == [0, 1, 2]
+        assert stage.track.duplicates == 2
 
     def test_a_viewer_that_cannot_play_the_recent_codec_is_not_served_from_it(self, stage):
         stage.shoot(keyframe=True)

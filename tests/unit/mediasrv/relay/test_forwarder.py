@@ -2,16 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.fanout import (
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.packets import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
     RUN_BYTES_MAX,
     RUN_PACKETS_MAX,
     Batch,
     ExtensionIds,
-    Forwarder,
+    LayoutKind,
     TrackPacket,
-    _runs,
+    runs_of,
 )
 from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES
 from mediasrv.transport.endpoint import BUFFER_BYTES
@@ -38,6 +39,11 @@ def packets(*sizes, first=0, codec="vp8", keyframe=False, level=b""):
 
 def batch(*sizes, now=0.0, **more):
     return Batch(packets(*sizes, **more), now)
+
+
+def laid_out(shared, ids, overhead_bytes, *, payload_type=96):
+    kind = LayoutKind(ids, payload_type, overhead_bytes)
+    return shared.layout(kind.key, kind)
 
 
 def forwarder(outlet, *, ids=ExtensionIds(), first_sequence=500, types=None):  # noqa: B008
@@ -85,7 +91,7 @@ class TestRuns:
             spans.append((offset, size))
             offset += size + 10
         covered = []
-        for start, end, segment in _runs(spans, 10):
+        for start, end, segment in runs_of(spans, 10):
             assert end - start <= RUN_BYTES_MAX
             cuts = list(range(start, end, segment))
             assert len(cuts) <= RUN_PACKETS_MAX
@@ -94,16 +100,19 @@ class TestRuns:
 
     def test_the_transports_buffer_holds_the_largest_batch(self):
         largest = PACKET_MAX_BYTES - HEADER_BYTES
-        layout = batch(*[largest] * BATCH_PACKETS_MAX, level=b"\x01").layout(ALL_IDS, 16)
+        layout = laid_out(batch(*[largest] * BATCH_PACKETS_MAX, level=b"\x01"), ALL_IDS, 16)
         assert len(layout.template) <= OUTLET_BUFFER_MIN_BYTES <= BUFFER_BYTES
 
 
 class TestLayout:
     def test_it_is_made_once_for_viewers_with_the_same_ids(self):
         shared = batch(100, 50)
-        assert shared.layout(ALL_IDS, 16) is shared.layout(ExtensionIds(2, 9), 16)
-        assert shared.layout(ALL_IDS, 16) is not shared.layout(ExtensionIds(9, 2), 16)
-        assert shared.layout(ALL_IDS, 16) is not shared.layout(ALL_IDS, 10)
+        first = laid_out(shared, ALL_IDS, 16)
+        assert laid_out(shared, ExtensionIds(2, 9), 16) is first
+        assert laid_out(shared, ExtensionIds(9, 2), 16) is not first
+        assert laid_out(shared, ExtensionIds(2, 9, 1), 16) is not first
+        assert laid_out(shared, ALL_IDS, 10) is not first
+        assert laid_out(shared, ALL_IDS, 16, payload_type=97) is not first
 
     def test_viewers_with_other_ids_get_the_same_payloads(self):
         shared = batch(100, 50, level=b"\x99", keyframe=True, now=1.0)
@@ -165,7 +174,7 @@ class TestForwarder:
         assert not forward.write(batch(1, 1, first=1))
         assert not forward.write(batch(1, first=3))
         assert outlet.sends == 2
-        assert forward.sends_failed == 1
+        assert forward.counters.sends_failed == 1
         outlet.is_broken = False
         assert forward.write(batch(1, first=9, keyframe=True))
         assert [p.sequence for p in outlet.packets] == [500, 503]
@@ -204,7 +213,7 @@ class TestForwarder:
         forward = forwarder(outlet, ids=ALL_IDS)
         forward.write(batch(100, 50, keyframe=True))
         forward.write(batch(7, first=2))
-        assert (forward.packets_sent, forward.octets_sent) == (3, 157)
+        assert (forward.counters.packets_sent, forward.counters.octets_sent) == (3, 157)
 
 
 @given(
@@ -227,5 +236,5 @@ def test_a_viewer_sees_no_hole_whatever_fails_on_our_side(steps):
             lost += count
     numbers = [(p.sequence - 65_000) & 0xFFFF for p in outlet.packets]
     assert numbers == sorted(set(numbers))
-    assert len(numbers) + lost == forward.packets_sent
-    assert all(n < forward.packets_sent for n in numbers)
+    assert len(numbers) + lost == forward.counters.packets_sent
+    assert all(n < forward.counters.packets_sent for n in numbers)

@@ -1,0 +1,346 @@
+"""The hot loop: one track on its way to one viewer.
+
+Per batch and viewer there is one copy of the layout, ten header bytes per packet, encryption in
+place and one send per run of equal sizes. Nothing here is per packet and per viewer that need not
+be. What happens seldom (layers left out, late packets, repair) takes a slower way beside it.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mediasrv.relay import vp8
+from mediasrv.relay.history import PacketHistory
+from mediasrv.relay.numbering import Numbering, Stretch
+from mediasrv.relay.packets import (
+    BATCH_PACKETS_MAX,
+    Batch,
+    ExtensionIds,
+    LayoutKind,
+    TrackPacket,
+    extension_elements,
+    runs_of,
+)
+from mediasrv.relay.repair import RepairPolicy
+from mediasrv.relay.rtp import RtpPacket, write_rtp
+
+_SEQUENCE_TICKS_SSRC = struct.Struct("!HII")
+_PICTURE_ID_15 = struct.Struct("!H")
+# RFC 3711 section 3.3.1 advises to start below 2**15, so that an early wrap cannot be missed.
+FIRST_SEQUENCE_MAX = 1 << 15
+# More temporal layers than VP8 can have (RFC 7741 section 4.2: two bits).
+ALL_LAYERS = 3
+
+
+class Outlet(Protocol):
+    """Where packets of one viewer leave, protected; offered by the transport."""
+
+    @property
+    def buffer(self) -> bytearray:
+        """Where packets are laid out, OUTLET_BUFFER_MIN_BYTES or more; lost with every send."""
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Room that each packet needs behind it; fixed once connected."""
+
+    def send_packets(
+        self, spans: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int]]
+    ) -> bool:
+        """Send what lies in :attr:`buffer`; False when some of it was lost."""
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Send one compound RTCP packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retransmission:
+    """RTX as a viewer negotiated it (RFC 4588): an SSRC and, by codec, payload types."""
+
+    ssrc: int
+    payload_types: Mapping[str, int]
+    first_sequence: int
+
+
+@dataclass(slots=True)
+class ForwarderCounters:
+    """What one viewer was sent of one track."""
+
+    packets_sent: int = 0
+    octets_sent: int = 0
+    sends_failed: int = 0
+    layered_out: int = 0
+    repaired: int = 0
+    repairs_refused: int = 0
+    repairs_missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """Past frames that were sent with other timestamps, see :meth:`Forwarder.replay`."""
+
+    end: int
+    ticks: Mapping[int, int]
+
+
+class Forwarder:
+    """One track on its way to one viewer: its payload types, SSRC and numbers.
+
+    Args:
+        outlet: Where packets leave; connected.
+        ssrc: Of the track at this viewer, for the whole subscription.
+        payload_types: Encoding name to the viewer's payload type.
+        ids: Header-extension ids of the viewer.
+        first_sequence: Below FIRST_SEQUENCE_MAX.
+        retransmission: Where repairs go; None sends them under the track's own SSRC.
+
+    Attributes:
+        waiting: True until the first keyframe, and again after a loss on our side or when
+            another source takes over.
+        layer_wanted: The highest temporal layer that the viewer is to get.
+        counters: What it was sent.
+    """
+
+    __slots__ = (
+        "_ids",
+        "_key",
+        "_kinds",
+        "_layer",
+        "_numbering",
+        "_outlet",
+        "_payload_types",
+        "_repairs",
+        "_replay",
+        "_rtx",
+        "_rtx_sequence",
+        "counters",
+        "layer_wanted",
+        "ssrc",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        ssrc: int,
+        payload_types: Mapping[str, int],
+        ids: ExtensionIds,
+        first_sequence: int,
+        retransmission: Retransmission | None = None,
+    ) -> None:
+        self.ssrc = ssrc
+        self.waiting = True
+        self.layer_wanted = ALL_LAYERS
+        self.counters = ForwarderCounters()
+        self._outlet = outlet
+        self._payload_types = payload_types
+        self._ids = ids
+        self._kinds = {
+            codec: LayoutKind(ids, payload_type, outlet.overhead_bytes)
+            for codec, payload_type in payload_types.items()
+        }
+        self._key = {codec: kind.key for codec, kind in self._kinds.items()}
+        self._numbering = Numbering(first_sequence)
+        self._layer = ALL_LAYERS
+        self._repairs = RepairPolicy()
+        self._replay: _Replay | None = None
+        self._rtx = retransmission
+        self._rtx_sequence = retransmission.first_sequence if retransmission else 0
+
+    def can_carry(self, codec: str) -> bool:
+        """Tell whether the viewer negotiated ``codec``."""
+        return codec in self._payload_types
+
+    def interrupt(self, *, is_torn: bool) -> None:
+        """Wait for a keyframe: another source takes over.
+
+        Args:
+            is_torn: What was sent last is part of a frame whose end will not come. A hole in the
+                numbers says so; otherwise receivers would join it to the frame that follows.
+        """
+        if is_torn and not self.waiting:
+            self._numbering.tear()
+        self.waiting = True
+
+    def write(self, batch: Batch) -> bool:
+        """Send a batch; False when the viewer needs a keyframe to go on.
+
+        A viewer that begins, or that has lost packets on our side, starts at a keyframe with the
+        sequence number after the last one it was sent, so that it sees no hole. What is older
+        than its start and comes late would take numbers that were used for something else: a
+        second packet under one SRTP index, which gives the keystream away. It is left out.
+        """
+        key = self._key.get(batch.codec)
+        if key is None:
+            self.waiting = True
+            return True
+        if self.waiting:
+            return self._begin(batch, key)
+        stretch = self._numbering.current
+        if batch.first_sequence >= stretch.first and batch.highest_layer <= self._layer:
+            return self._send(batch, key, stretch)
+        return self._write_selected(batch, key)
+
+    def _begin(self, batch: Batch, key: int) -> bool:
+        part = batch.from_keyframe()
+        if part is None:
+            return False
+        stretch = self._numbering.begin(part.first_sequence)
+        self._layer = self.layer_wanted
+        self._replay = None
+        self.waiting = False
+        if part.highest_layer <= self._layer:
+            return self._send(part, key, stretch)
+        return self._write_selected(part, key)
+
+    def _send(self, batch: Batch, key: int, stretch: Stretch) -> bool:
+        layout = batch.layout(key, self._kinds[batch.codec])
+        buffer, offset, ssrc = self._outlet.buffer, stretch.offset, self.ssrc
+        buffer[: len(layout.template)] = layout.template
+        pack_into = _SEQUENCE_TICKS_SSRC.pack_into
+        sequence = 0
+        for at, sequence, ticks in layout.fields:
+            pack_into(buffer, at, (sequence + offset) & 0xFFFF, ticks & 0xFFFFFFFF, ssrc)
+        if stretch.picture_offset:
+            _shift_pictures(buffer, layout.pictures, stretch.picture_offset)
+        self._numbering.sent(sequence, stretch)
+        counters = self.counters
+        counters.packets_sent += len(layout.fields)
+        counters.octets_sent += batch.payload_bytes
+        if self._outlet.send_packets(layout.spans, layout.runs):
+            return True
+        self.waiting = True
+        counters.sends_failed += 1
+        return False
+
+    # Layers and late packets
+
+    def _write_selected(self, batch: Batch, key: int) -> bool:
+        """Send what the viewer is to get of a batch, in pieces where its numbers change."""
+        piece: list[TrackPacket] = []
+        of_piece: Stretch | None = None
+        for packet in batch.packets:
+            stretch = self._stretch_of(packet)
+            if piece and of_piece is not None and stretch is not of_piece:
+                if not self._send(Batch(piece, batch.now), key, of_piece):
+                    return False
+                piece = []
+            if stretch is not None:
+                piece.append(packet)
+            of_piece = stretch
+        if piece and of_piece is not None:
+            return self._send(Batch(piece, batch.now), key, of_piece)
+        return True
+
+    def _stretch_of(self, packet: TrackPacket) -> Stretch | None:
+        """Place a packet; None leaves it out."""
+        if packet.layer > self._layer and not self._climb(packet):
+            self.counters.layered_out += 1
+            self._numbering.skip(packet.sequence, packet.sequence + 1, packet.picture_id)
+            return None
+        return self._numbering.place(packet.sequence)
+
+    def _climb(self, packet: TrackPacket) -> bool:
+        """Take a layer up by one where a decoder can follow: at a frame built on layer 0 alone."""
+        may = packet.layer == self._layer + 1 <= self.layer_wanted and packet.layer_sync
+        if may:
+            self._layer = packet.layer
+        return may
+
+    def want_layer(self, layer: int) -> None:
+        """Leave out what is above ``layer``, at once; what is below comes back where it can."""
+        self.layer_wanted = layer
+        self._layer = min(self._layer, layer)
+
+    # Catching up
+
+    def replay(self, packets: Sequence[TrackPacket], ticks: Mapping[int, int], now: float) -> bool:
+        """Send past packets, beginning at a keyframe, with the timestamps that ``ticks`` maps to.
+
+        Returns:
+            False when the viewer needs a keyframe to go on.
+        """
+        for start in range(0, len(packets), BATCH_PACKETS_MAX):
+            part = packets[start : start + BATCH_PACKETS_MAX]
+            stamped = [replace(p, ticks=ticks.get(p.ticks, p.ticks)) for p in part]
+            if not self.write(Batch(stamped, now)):
+                return False
+            self._replay = _Replay(part[-1].sequence + 1, ticks)
+        return True
+
+    # Repair
+
+    def resend(
+        self, numbers: Sequence[int], history: PacketHistory, now: float, rtt_s: float
+    ) -> None:
+        """Send again what a viewer asks for, in its numbers, as far as that makes sense.
+
+        Not what is older than a keyframe that it got since, nor twice within a round trip, nor
+        more than a few times, nor what the history has forgotten.
+        """
+        again: list[bytes] = []
+        for number in numbers:
+            found = self._numbering.find(number)
+            packet = history.get(found[0]) if found else None
+            if found is None or packet is None:
+                self.counters.repairs_missed += 1
+                continue
+            is_old = history.keyframe is not None and packet.sequence < history.keyframe
+            if is_old or not self._repairs.allow(packet.sequence, now, rtt_s):
+                self.counters.repairs_refused += 1
+                continue
+            written = self._write_again(packet, found[1], now)
+            if written is not None:
+                again.append(written)
+        for start in range(0, len(again), BATCH_PACKETS_MAX):
+            self._send_again(again[start : start + BATCH_PACKETS_MAX])
+
+    def _write_again(self, packet: TrackPacket, stretch: Stretch, now: float) -> bytes | None:
+        """Write a packet once more, for RTX or as it was."""
+        number = packet.sequence + stretch.offset
+        ticks, payload = packet.ticks, packet.payload
+        replayed = self._replay is not None and packet.sequence < self._replay.end
+        if replayed and self._replay is not None:
+            ticks = self._replay.ticks.get(ticks, ticks)
+        if stretch.picture_offset and packet.picture_id is not None:
+            picture_id = packet.picture_id + stretch.picture_offset
+            payload = vp8.with_picture_id(payload, picture_id, packet.picture_id_bits)
+        if self._rtx is not None:
+            payload_type = self._rtx.payload_types.get(packet.codec)
+            payload = (number & 0xFFFF).to_bytes(2, "big") + payload
+            ssrc, number, sent_at = self._rtx.ssrc, self._rtx_sequence, now
+            self._rtx_sequence += 1
+        else:
+            # The same SRTP index must protect the same bytes, its send time included; that of a
+            # replayed packet was another one for each viewer, and is not known any more.
+            payload_type = None if replayed else self._payload_types.get(packet.codec)
+            ssrc, sent_at = self.ssrc, packet.sent_at
+        if payload_type is None:
+            return None
+        extensions = dict(extension_elements(packet, self._ids, sent_at))
+        return write_rtp(
+            RtpPacket(payload_type, packet.marker, number, ticks, ssrc, extensions, payload)
+        )
+
+    def _send_again(self, packets: Sequence[bytes]) -> None:
+        buffer, overhead = self._outlet.buffer, self._outlet.overhead_bytes
+        spans, offset = [], 0
+        for packet in packets:
+            buffer[offset : offset + len(packet)] = packet
+            spans.append((offset, len(packet)))
+            offset += len(packet) + overhead
+        if self._outlet.send_packets(spans, runs_of(spans, overhead)):
+            self.counters.repaired += len(packets)
+        else:
+            self.counters.sends_failed += 1
+
+
+def _shift_pictures(
+    buffer: bytearray, pictures: Sequence[tuple[int, int, int]], offset: int
+) -> None:
+    """Write the picture ids of packets in ``buffer`` anew, moved by ``offset``."""
+    for at, picture_id, bits in pictures:
+        if bits == vp8.PICTURE_ID_BITS:
+            _PICTURE_ID_15.pack_into(buffer, at, 0x8000 | (picture_id + offset) & 0x7FFF)
+        else:
+            buffer[at] = (picture_id + offset) & 0x7F
