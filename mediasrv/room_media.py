@@ -106,7 +106,9 @@ class RoomMedia:
         self._relay_timer: asyncio.TimerHandle | None = None
         self.forward_delay = DelayHistogram()
         self.broadcast = Broadcast(
-            on_frame=self._feed_filter, on_filter_keyframe=self._request_filter_keyframe
+            on_frame=self._feed_filter,
+            on_filter_keyframe=self._request_filter_keyframe,
+            fanout=endpoint.burst.send,
         )
         self.filter = FilterSwitch(
             self.broadcast,

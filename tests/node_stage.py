@@ -10,6 +10,7 @@ from typing import Any, cast
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.node import Connection, Node, new_peer_id, new_resume_token
 from mediasrv.processing import FilterState
+from mediasrv.relay.lanes import send_one_by_one
 from mediasrv.relay.rtp import RtpPacket, parse_rtp
 from mediasrv.rooms import Directory
 from mediasrv.transport.addresses import Candidate, candidates
@@ -46,6 +47,7 @@ class FakeTransport:
         self.ice = SimpleNamespace(credentials=IceCredentials.generate())
         self.buffer = bytearray(256 * 1024)
         self.overhead_bytes = 16
+        self.route = 0
         self.sent: list[RtpPacket] = []
         self.reports: list[bytes] = []
         self.reason: str | None = None
@@ -83,6 +85,7 @@ class FakeEndpoint:
     port = 4000
 
     def __init__(self) -> None:
+        self.burst = SimpleNamespace(send=send_one_by_one)
         self.transports: list[FakeTransport] = []
         self.open_transports: list[FakeTransport] = []
 

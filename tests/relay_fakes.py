@@ -54,6 +54,7 @@ class WatchingOutlet:
     """
 
     overhead_bytes: int = 16
+    route: int = 0
     is_broken: bool = False
     packets: list[rtp.RtpPacket] = field(default_factory=list)
     runs: list[list[int]] = field(default_factory=list)

@@ -13,6 +13,7 @@ from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
 from mediasrv.relay.forwarder import Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.lanes import Fanout, send_one_by_one
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
 from mediasrv.relay.rates import LayerRates
@@ -59,6 +60,7 @@ class Broadcast:
     Args:
         on_frame: Takes the host's encoded frames while the filter is in the way.
         on_filter_keyframe: Called when viewers need a keyframe that the filter must make.
+        fanout: Sends to many viewers at once.
 
     Attributes:
         tracks: ``"audio"`` and ``"video"``, as viewers get them.
@@ -72,10 +74,11 @@ class Broadcast:
         *,
         on_frame: Callable[[EncodedFrame], object],
         on_filter_keyframe: Callable[[], object],
+        fanout: Fanout = send_one_by_one,
     ) -> None:
         self.tracks = {
-            "audio": TrackRelay(AUDIO_HZ, seekable=False),
-            "video": TrackRelay(VIDEO_HZ, seekable=True),
+            "audio": TrackRelay(AUDIO_HZ, seekable=False, fanout=fanout),
+            "video": TrackRelay(VIDEO_HZ, seekable=True, fanout=fanout),
         }
         self.path = VideoPath.DIRECT
         self.counters = BroadcastCounters()
@@ -329,10 +332,11 @@ class Broadcast:
                 self._host_keyframes.ask()
         self._ask_keyframes(now)
         rates_bps = self._rates.update(self.tracks["video"].layer_bytes, now)
-        for subscription in self.subscriptions.values():
+        for viewer, subscription in self.subscriptions.items():
             subscription.report(self.tracks, now)
             if rates_bps is not None:
-                subscription.adapt(rates_bps, now)
+                layer = subscription.choose_layer(rates_bps, now)
+                self.tracks["video"].want_layer(viewer, layer)
 
     @property
     def _is_filtered(self) -> bool:

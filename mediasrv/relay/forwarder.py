@@ -1,8 +1,7 @@
-"""The hot loop: one track on its way to one viewer.
+"""One track on its way to one viewer: where it begins, what it leaves out, what it repairs.
 
-Per batch and viewer there is one copy of the layout, ten header bytes per packet, encryption in
-place and one send per run of equal sizes. Nothing here is per packet and per viewer that need not
-be. What happens seldom (layers left out, late packets, repair) takes a slower way beside it.
+This is the way of a viewer that needs something of its own: a keyframe, fewer layers, the past, a
+packet again. Viewers who get the same in step are served by their lane (lanes.py).
 """
 
 import struct
@@ -17,6 +16,7 @@ from mediasrv.relay.packets import (
     BATCH_PACKETS_MAX,
     Batch,
     ExtensionIds,
+    Layout,
     LayoutKind,
     TrackPacket,
     extension_elements,
@@ -25,12 +25,15 @@ from mediasrv.relay.packets import (
 from mediasrv.relay.repair import RepairPolicy
 from mediasrv.relay.rtp import RtpPacket, write_rtp
 
-_SEQUENCE_TICKS_SSRC = struct.Struct("!HII")
+# Bytes 2 to 11 of an RTP header: what differs from viewer to viewer, and the ticks between.
+SEQUENCE_TICKS_SSRC = struct.Struct("!HII")
 _PICTURE_ID_15 = struct.Struct("!H")
 # RFC 3711 section 3.3.1 advises to start below 2**15, so that an early wrap cannot be missed.
 FIRST_SEQUENCE_MAX = 1 << 15
-# More temporal layers than VP8 can have (RFC 7741 section 4.2: two bits).
+# The highest number of a temporal layer (RFC 7741 section 4.2: two bits).
 ALL_LAYERS = 3
+# Encoders in use make at most three.
+TEMPORAL_LAYERS = 3
 
 
 class Outlet(Protocol):
@@ -43,6 +46,10 @@ class Outlet(Protocol):
     @property
     def overhead_bytes(self) -> int:
         """Room that each packet needs behind it; fixed once connected."""
+
+    @property
+    def route(self) -> int:
+        """A number that outlets share which are best sent to together."""
 
     def send_packets(
         self, spans: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int]]
@@ -75,6 +82,35 @@ class ForwarderCounters:
     repairs_missed: int = 0
 
 
+class Totals(Protocol):
+    """What a lane has sent to each of its members; see lanes.py."""
+
+    packets: int
+    octets: int
+    newest: int
+
+
+def lay_out(layout: Layout, buffer: bytearray, ssrc: int, offset: int, picture_offset: int) -> None:
+    """Write a layout into ``buffer`` in one viewer's numbers."""
+    buffer[: len(layout.template)] = layout.template
+    pack_into = SEQUENCE_TICKS_SSRC.pack_into
+    for at, sequence, ticks in layout.fields:
+        pack_into(buffer, at, (sequence + offset) & 0xFFFF, ticks & 0xFFFFFFFF, ssrc)
+    if picture_offset:
+        shift_pictures(buffer, layout.pictures, picture_offset)
+
+
+def shift_pictures(
+    buffer: bytearray, pictures: Sequence[tuple[int, int, int]], offset: int, base: int = 0
+) -> None:
+    """Write the picture ids of packets in ``buffer`` from ``base`` on anew, moved by ``offset``."""
+    for at, picture_id, bits in pictures:
+        if bits == vp8.PICTURE_ID_BITS:
+            _PICTURE_ID_15.pack_into(buffer, base + at, 0x8000 | (picture_id + offset) & 0x7FFF)
+        else:
+            buffer[base + at] = (picture_id + offset) & 0x7F
+
+
 @dataclass(frozen=True, slots=True)
 class _Replay:
     """Past frames that were sent with other timestamps, see :meth:`Forwarder.replay`."""
@@ -98,13 +134,15 @@ class Forwarder:
         waiting: True until the first keyframe, and again after a loss on our side or when
             another source takes over.
         layer_wanted: The highest temporal layer that the viewer is to get.
-        counters: What it was sent.
     """
 
     __slots__ = (
+        "_counters",
+        "_entered",
         "_ids",
         "_key",
         "_kinds",
+        "_lane",
         "_layer",
         "_numbering",
         "_outlet",
@@ -113,7 +151,6 @@ class Forwarder:
         "_replay",
         "_rtx",
         "_rtx_sequence",
-        "counters",
         "layer_wanted",
         "ssrc",
         "waiting",
@@ -131,7 +168,9 @@ class Forwarder:
         self.ssrc = ssrc
         self.waiting = True
         self.layer_wanted = ALL_LAYERS
-        self.counters = ForwarderCounters()
+        self._counters = ForwarderCounters()
+        self._lane: Totals | None = None
+        self._entered = (0, 0)
         self._outlet = outlet
         self._payload_types = payload_types
         self._ids = ids
@@ -150,6 +189,65 @@ class Forwarder:
     def can_carry(self, codec: str) -> bool:
         """Tell whether the viewer negotiated ``codec``."""
         return codec in self._payload_types
+
+    @property
+    def counters(self) -> ForwarderCounters:
+        """What the viewer was sent."""
+        self._settle()
+        return self._counters
+
+    # In a lane
+
+    @property
+    def in_step(self) -> bool:
+        """Tell whether the viewer needs what everybody gets: it may enter a lane."""
+        return not self.waiting and self._layer >= ALL_LAYERS
+
+    def lane_kind(self, codec: str) -> LayoutKind | None:
+        """Return the kind of layouts that the viewer gets, None when it cannot carry ``codec``."""
+        return self._kinds.get(codec)
+
+    @property
+    def route(self) -> int:
+        """The outlet's, see there."""
+        return self._outlet.route
+
+    @property
+    def begins_at(self) -> int:
+        """The track's first sequence number that the viewer gets in its present numbers."""
+        return self._numbering.current.first
+
+    @property
+    def address(self) -> tuple[Outlet, int, int, int]:
+        """Outlet, SSRC and offsets, for as long as the viewer stays in step."""
+        stretch = self._numbering.current
+        return self._outlet, self.ssrc, stretch.offset, stretch.picture_offset
+
+    def enter(self, lane: Totals) -> None:
+        """Get the batches of a lane from now on, instead of :meth:`write`."""
+        self._lane, self._entered = lane, (lane.packets, lane.octets)
+
+    def leave(self) -> None:
+        """Get batches by :meth:`write` again."""
+        self._settle()
+        self._lane = None
+
+    def lose(self) -> None:
+        """Note that some of a batch was lost on our side: only a keyframe mends that."""
+        self._counters.sends_failed += 1
+        self.waiting = True
+
+    def _settle(self) -> None:
+        """Take over what the lane has sent since the last time."""
+        lane = self._lane
+        if lane is None or lane.packets == self._entered[0]:
+            return
+        self._counters.packets_sent += lane.packets - self._entered[0]
+        self._counters.octets_sent += lane.octets - self._entered[1]
+        self._entered = (lane.packets, lane.octets)
+        self._numbering.sent(lane.newest, self._numbering.current)
+
+    # On its own
 
     def interrupt(self, *, is_torn: bool) -> None:
         """Wait for a keyframe: another source takes over.
@@ -195,22 +293,13 @@ class Forwarder:
 
     def _send(self, batch: Batch, key: int, stretch: Stretch) -> bool:
         layout = batch.layout(key, self._kinds[batch.codec])
-        buffer, offset, ssrc = self._outlet.buffer, stretch.offset, self.ssrc
-        buffer[: len(layout.template)] = layout.template
-        pack_into = _SEQUENCE_TICKS_SSRC.pack_into
-        sequence = 0
-        for at, sequence, ticks in layout.fields:
-            pack_into(buffer, at, (sequence + offset) & 0xFFFF, ticks & 0xFFFFFFFF, ssrc)
-        if stretch.picture_offset:
-            _shift_pictures(buffer, layout.pictures, stretch.picture_offset)
-        self._numbering.sent(sequence, stretch)
-        counters = self.counters
-        counters.packets_sent += len(layout.fields)
-        counters.octets_sent += batch.payload_bytes
+        lay_out(layout, self._outlet.buffer, self.ssrc, stretch.offset, stretch.picture_offset)
+        self._numbering.sent(layout.fields[-1][1], stretch)
+        self._counters.packets_sent += len(layout.fields)
+        self._counters.octets_sent += batch.payload_bytes
         if self._outlet.send_packets(layout.spans, layout.runs):
             return True
-        self.waiting = True
-        counters.sends_failed += 1
+        self.lose()
         return False
 
     # Layers and late packets
@@ -235,7 +324,7 @@ class Forwarder:
     def _stretch_of(self, packet: TrackPacket) -> Stretch | None:
         """Place a packet; None leaves it out."""
         if packet.layer > self._layer and not self._climb(packet):
-            self.counters.layered_out += 1
+            self._counters.layered_out += 1
             self._numbering.skip(packet.sequence, packet.sequence + 1, packet.picture_id)
             return None
         return self._numbering.place(packet.sequence)
@@ -244,7 +333,8 @@ class Forwarder:
         """Take a layer up by one where a decoder can follow: at a frame built on layer 0 alone."""
         may = packet.layer == self._layer + 1 <= self.layer_wanted and packet.layer_sync
         if may:
-            self._layer = packet.layer
+            is_last = packet.layer >= TEMPORAL_LAYERS - 1
+            self._layer = self.layer_wanted if is_last else packet.layer
         return may
 
     def want_layer(self, layer: int) -> None:
@@ -278,16 +368,17 @@ class Forwarder:
         Not what is older than a keyframe that it got since, nor twice within a round trip, nor
         more than a few times, nor what the history has forgotten.
         """
+        self._settle()
         again: list[bytes] = []
         for number in numbers:
             found = self._numbering.find(number)
             packet = history.get(found[0]) if found else None
             if found is None or packet is None:
-                self.counters.repairs_missed += 1
+                self._counters.repairs_missed += 1
                 continue
             is_old = history.keyframe is not None and packet.sequence < history.keyframe
             if is_old or not self._repairs.allow(packet.sequence, now, rtt_s):
-                self.counters.repairs_refused += 1
+                self._counters.repairs_refused += 1
                 continue
             written = self._write_again(packet, found[1], now)
             if written is not None:
@@ -330,17 +421,6 @@ class Forwarder:
             spans.append((offset, len(packet)))
             offset += len(packet) + overhead
         if self._outlet.send_packets(spans, runs_of(spans, overhead)):
-            self.counters.repaired += len(packets)
+            self._counters.repaired += len(packets)
         else:
-            self.counters.sends_failed += 1
-
-
-def _shift_pictures(
-    buffer: bytearray, pictures: Sequence[tuple[int, int, int]], offset: int
-) -> None:
-    """Write the picture ids of packets in ``buffer`` anew, moved by ``offset``."""
-    for at, picture_id, bits in pictures:
-        if bits == vp8.PICTURE_ID_BITS:
-            _PICTURE_ID_15.pack_into(buffer, at, 0x8000 | (picture_id + offset) & 0x7FFF)
-        else:
-            buffer[at] = (picture_id + offset) & 0x7F
+            self._counters.sends_failed += 1

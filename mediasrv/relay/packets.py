@@ -88,6 +88,7 @@ class Layout:
         pictures: Where the picture id is, its value and its bits, of each packet that has one.
         spans: Offset and plaintext size of each packet.
         runs: Start, end and segment size of each stretch of protected packets of equal size.
+        sent_bytes: What leaves per viewer, protection included.
     """
 
     template: bytes
@@ -95,6 +96,7 @@ class Layout:
     pictures: tuple[tuple[int, int, int], ...]
     spans: tuple[tuple[int, int], ...]
     runs: tuple[tuple[int, int, int], ...]
+    sent_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class Batch:
             tuple(pictures),
             tuple(spans),
             tuple(runs_of(spans, kind.overhead_bytes)),
+            offset,
         )
 
 

@@ -106,11 +106,9 @@ class Subscription:
                 self.loss = block.fraction_lost / 256
                 self._layers.lost(self.loss)
 
-    def adapt(self, rates_bps: Sequence[float], now: float) -> None:
-        """Choose the video's layers anew; ``rates_bps`` as in :meth:`LayerChooser.choose`."""
-        video = self.forwarders.get("video")
-        if video is not None:
-            video.want_layer(self._layers.choose(rates_bps, now))
+    def choose_layer(self, rates_bps: Sequence[float], now: float) -> int:
+        """Choose the video's layers anew; see :meth:`LayerChooser.choose`."""
+        return self._layers.choose(rates_bps, now)
 
     def report(self, tracks: Mapping[str, TrackRelay], now: float) -> None:
         """Send the sender report of each track that has a clock, when it is time."""

@@ -10,6 +10,7 @@ from mediasrv.relay import h264, rtcp, vp8
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.lanes import Fanout, Lane, send_one_by_one
 from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
 from mediasrv.relay.timeline import Timeline
 
@@ -71,6 +72,7 @@ class TrackRelay:
     Args:
         clock_hz: Of its timestamps.
         seekable: True for video, where a viewer can begin only at a keyframe.
+        fanout: Sends to many viewers at once.
 
     Attributes:
         forwarders: By viewer.
@@ -83,7 +85,7 @@ class TrackRelay:
         left_since: When the oldest packet arrived of those that left last; None once it was read.
     """
 
-    def __init__(self, clock_hz: int, *, seekable: bool) -> None:
+    def __init__(self, clock_hz: int, *, seekable: bool, fanout: Fanout = send_one_by_one) -> None:
         self.clock_hz = clock_hz
         self.timeline = Timeline(clock_hz)
         self.keyframes = KeyframeRequests()
@@ -94,7 +96,10 @@ class TrackRelay:
         self.layer_bytes = [0] * LAYERS
         self.clock: SenderClock | None = None
         self.left_since: float | None = None
-        self._live: list[Forwarder] = []
+        self._fanout = fanout
+        self._lanes: dict[tuple[int, int], Lane] = {}
+        self._lane_of: dict[str, Lane] = {}
+        self._singles: dict[str, Forwarder] = {}
         self._joining: dict[str, _Joiner] = {}
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
@@ -113,10 +118,11 @@ class TrackRelay:
         self.flush(now)
         self.history.clear()
         for viewer, forwarder in self.forwarders.items():
+            self._single_out(viewer)
             forwarder.interrupt(is_torn=self._is_torn or viewer in self._joining)
+            self._singles[viewer] = forwarder
         self._is_torn = False
         self._joining.clear()
-        self._note_viewers()
         self.timeline.splice(new_clock=new_clock)
         if new_clock:
             self.clock = None
@@ -207,11 +213,49 @@ class TrackRelay:
                 self._note_keyframe(packet, now)
             self.history.add(packet, now)
         self._note_newest(packets[-1])
-        batch = Batch(packets, now)
-        for forwarder in self._live:
-            if not forwarder.write(batch) and self._seekable:
-                self.keyframes.ask()
+        self._send(Batch(packets, now))
         self.left_since = self._pending_since
+
+    def _send(self, batch: Batch) -> None:
+        for lane in self._lanes.values():
+            for forwarder in lane.late_for(batch):
+                self._single_out(self._name_of(forwarder))
+            for forwarder in lane.write(batch, self._fanout):
+                self._single_out(self._name_of(forwarder))
+                forwarder.lose()
+                self.keyframes.ask()
+        for viewer, forwarder in list(self._singles.items()):
+            if forwarder.write(batch):
+                self._let_in_step(viewer, forwarder, batch.codec)
+            elif self._seekable:
+                self.keyframes.ask()
+
+    def _let_in_step(self, viewer: str, forwarder: Forwarder, codec: str) -> None:
+        """Let a viewer who needs nothing of its own go on with those like it."""
+        kind = forwarder.lane_kind(codec)
+        if kind is None or not forwarder.in_step:
+            return
+        key = (kind.key, forwarder.route)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(kind)
+        del self._singles[viewer]
+        self._lane_of[viewer] = lane
+        lane.enter(forwarder)
+
+    def _single_out(self, viewer: str) -> None:
+        """Take a viewer out of its lane, if it is in one."""
+        lane = self._lane_of.pop(viewer, None)
+        if lane is None:
+            return
+        forwarder = self.forwarders[viewer]
+        lane.leave(forwarder)
+        self._singles[viewer] = forwarder
+        if not lane.members:
+            self._lanes = {key: other for key, other in self._lanes.items() if other is not lane}
+
+    def _name_of(self, forwarder: Forwarder) -> str:
+        return next(name for name, known in self.forwarders.items() if known is forwarder)
 
     def _note_keyframe(self, packet: TrackPacket, now: float) -> None:
         if packet.starts_keyframe and packet.sequence < self._newest_sent:
@@ -231,6 +275,7 @@ class TrackRelay:
 
     def add(self, viewer: str, forwarder: Forwarder, now: float) -> None:
         """Begin to send to a viewer: from the recent keyframe, else from the next one."""
+        self.remove(viewer)
         self.forwarders[viewer] = forwarder
         history = self.history
         if self._seekable and self._can_replay(forwarder, now) and history.keyframe is not None:
@@ -239,18 +284,24 @@ class TrackRelay:
             joiner = _Joiner(forwarder, deque(packets), end, self._stamps(packets), now)
             self._joining[viewer] = joiner
             self._feed(viewer, joiner, CATCH_UP_FIRST_BYTES, now)
-        elif self._seekable:
-            self.keyframes.ask()
-        self._note_viewers()
+        else:
+            self._singles[viewer] = forwarder
+            if self._seekable:
+                self.keyframes.ask()
 
     def remove(self, viewer: str) -> None:
         """Stop sending to a viewer; unknown ones are ignored."""
+        self._single_out(viewer)
         self.forwarders.pop(viewer, None)
+        self._singles.pop(viewer, None)
         self._joining.pop(viewer, None)
-        self._note_viewers()
 
-    def _note_viewers(self) -> None:
-        self._live = [f for viewer, f in self.forwarders.items() if viewer not in self._joining]
+    def want_layer(self, viewer: str, layer: int) -> None:
+        """Choose a viewer's highest temporal layer."""
+        forwarder = self.forwarders.get(viewer)
+        if forwarder is not None and forwarder.layer_wanted != layer:
+            self._single_out(viewer)
+            forwarder.want_layer(layer)
 
     def can_catch_up(self, now: float) -> bool:
         """Tell whether a viewer who joins now begins at the recent keyframe."""
@@ -295,7 +346,7 @@ class TrackRelay:
             self.keyframes.ask()
         if not is_well or (not joiner.packets and joiner.end > self.history.newest):
             del self._joining[viewer]
-            self._note_viewers()
+            self._singles[viewer] = joiner.forwarder
 
     def resend(self, viewer: str, numbers: Sequence[int], now: float, rtt_s: float) -> None:
         """Send a viewer again what it misses, in its numbers; see :meth:`Forwarder.resend`."""

@@ -7,6 +7,7 @@ buffers. The client side of the seam is at the end.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import pylibsrtp
 from aioice.candidate import Candidate
@@ -39,6 +40,19 @@ SRTP_OVERHEAD_BYTES = {
 
 # What aioice leaves out when it gathers.
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
+
+
+# Objects of cffi, which has no types for them.
+SrtpContext: TypeAlias = Any
+Pointer: TypeAlias = Any
+
+# int srtp_protect(context, packet, length): encrypts in place and writes the new length; 0 if well.
+srtp_protect: Callable[[SrtpContext, Pointer, Pointer], int] = _binding.lib.srtp_protect
+
+
+def new_length() -> Pointer:
+    """Make the integer that :data:`srtp_protect` reads and writes a packet's length in."""
+    return _binding.ffi.new("int *")
 
 
 class _DatagramPipe:
@@ -78,12 +92,13 @@ class SrtpSession:
 
     Attributes:
         overhead_bytes: What protection adds to every RTP packet.
+        outbound_context: Of outgoing packets, for :data:`srtp_protect`; dies with this object.
     """
 
     def __init__(self, inbound: pylibsrtp.Session, outbound: pylibsrtp.Session, overhead: int):
         self._inbound = inbound
         self._outbound = outbound
-        self._outbound_context = outbound._srtp[0]
+        self.outbound_context: SrtpContext = outbound._srtp[0]
         self._length = _binding.ffi.new("int *")
         self._streams: set[bytes] = set()
         self.overhead_bytes = overhead
@@ -131,7 +146,7 @@ class SrtpSession:
             False when a packet does not fit into the buffer or libsrtp refused it; the packets
             before it are protected.
         """
-        protect, context = _binding.lib.srtp_protect, self._outbound_context
+        protect, context = _binding.lib.srtp_protect, self.outbound_context
         base, length = buffer.address, self._length
         room = len(buffer.memory) - self.overhead_bytes
         for offset, size in spans:
@@ -151,6 +166,7 @@ class SharedBuffer:
         memory: The bytes, writable.
         view: A view of the same bytes, for slices without copies.
         address: A C pointer to the first byte.
+        address_number: The same as a number.
     """
 
     def __init__(self, size_bytes: int) -> None:
@@ -158,7 +174,8 @@ class SharedBuffer:
         self.view = memoryview(self.memory)
         # The array object keeps the memory exported; pointer arithmetic needs a plain pointer.
         self._exported = _binding.ffi.from_buffer("unsigned char[]", self.memory)
-        self.address = self._exported + 0
+        self.address: Pointer = self._exported + 0
+        self.address_number = int(_binding.ffi.cast("uintptr_t", self.address))
 
 
 class DtlsServer:

@@ -9,6 +9,7 @@ from types import TracebackType
 from mediasrv.transport import stun
 from mediasrv.transport.addresses import Candidate, candidates, usable_local_addresses
 from mediasrv.transport.aiortc_seam import SharedBuffer, make_certificate
+from mediasrv.transport.burst import Burst
 from mediasrv.transport.demux import DatagramKind, classify
 from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import Offer
@@ -44,6 +45,12 @@ class EndpointCounters:
 class TransportEndpoint:
     """The shared port and the peers on it; an async context manager.
 
+    Attributes:
+        counters: Datagrams by fate.
+        certificate: The server's DTLS certificate.
+        fingerprint: Of the certificate, as (algorithm, value).
+        burst: Sends to many peers at once.
+
     Args:
         port: UDP port number; 0 lets the system choose.
         clock: Monotonic seconds.
@@ -66,6 +73,7 @@ class TransportEndpoint:
         self._local_addresses = local_addresses
         self._port = UdpPort(port, self._receive)
         self._buffer = SharedBuffer(BUFFER_BYTES)
+        self.burst = Burst(self._port, self._buffer)
         self._by_fragment: dict[str, PeerTransport] = {}
         self._by_path: dict[Path, PeerTransport] = {}
         self._group = asyncio.TaskGroup()

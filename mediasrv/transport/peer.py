@@ -12,6 +12,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from mediasrv.errors import MediaError, TransportClosed
 from mediasrv.transport import stun
 from mediasrv.transport.aiortc_seam import DtlsServer, SharedBuffer, SrtpSession
+from mediasrv.transport.burst import Wire
 from mediasrv.transport.ice import CheckOutcome, IceCredentials, IceLiteAgent, Path
 from mediasrv.transport.udp_port import UdpPort
 
@@ -48,11 +49,10 @@ class PeerHandler(Protocol):
 
 @dataclass(slots=True)
 class PeerCounters:
-    """What one peer's transport has carried and refused."""
+    """What one peer's transport has carried and refused; what left in bursts is counted there."""
 
     packets_received: int = 0
     packets_sent: int = 0
-    bytes_sent: int = 0
     sends_failed: int = 0
     unprotect_failed: int = 0
     dtls_dropped: int = 0
@@ -60,6 +60,12 @@ class PeerCounters:
 
 class PeerTransport:
     """The server's end of one WebRTC connection.
+
+    Attributes:
+        ice: Its ICE agent.
+        state: How far it has come.
+        counters: What it has carried and refused.
+        wire: What bursts need to send to it; None while it is not connected.
 
     Args:
         port: The shared port.
@@ -96,6 +102,7 @@ class PeerTransport:
         self._reachable = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._srtp: SrtpSession | None = None
+        self.wire: Wire | None = None
         self._dtls = DtlsServer(certificate, self._send_dtls)
 
     @property
@@ -107,6 +114,11 @@ class PeerTransport:
     def overhead_bytes(self) -> int:
         """What SRTP adds behind each packet; 0 before the transport is connected."""
         return self._srtp.overhead_bytes if self._srtp else 0
+
+    @property
+    def route(self) -> int:
+        """Peers behind one of our sockets share a route."""
+        return self.wire.socket_id if self.wire is not None else -1
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to wait for the peer, in a task of ``group``."""
@@ -130,7 +142,7 @@ class PeerTransport:
         if self.is_closed:
             return
         self.state = PeerState.CLOSED
-        self._srtp = None
+        self._srtp = self.wire = None
         self._closed(self)
         try:
             self._handler.closed(reason)
@@ -161,8 +173,15 @@ class PeerTransport:
             # The cancellation got lost in the handshake, see DtlsServer.abandon.
             raise TransportClosed("closed during the handshake")
         self._srtp = srtp
+        self._wire_up()
         self.state = PeerState.CONNECTED
         self._handler.connected()
+
+    def _wire_up(self) -> None:
+        """Let bursts know where packets go, when that has changed."""
+        path, srtp = self.ice.selected, self._srtp
+        if srtp is not None and path is not None and (self.wire is None or self.wire.path != path):
+            self.wire = Wire(srtp.outbound_context, path)
 
     def overdue(self, now: float) -> str | None:
         """Say why the peer has to be given up by now; None while there is hope."""
@@ -176,6 +195,7 @@ class PeerTransport:
         """Answer a connectivity check that was addressed to this peer and signed for it."""
         outcome = self.ice.receive_check(request, path, now)
         self._port.send(outcome.response, path)
+        self._wire_up()
         if outcome.proven is not None:
             self._reachable.set()
         return outcome
@@ -228,7 +248,6 @@ class PeerTransport:
                 # Dropping the rest keeps the loss in one place; a keyframe request heals it.
                 self.counters.sends_failed += 1
                 return False
-            self.counters.bytes_sent += end - start
         self.counters.packets_sent += len(spans)
         return True
 

@@ -122,6 +122,10 @@ class UdpPort:
         self._sockets.clear()
         self._bound.clear()
 
+    def file_descriptor(self, socket_id: int) -> int:
+        """The number of one socket; -1 when the port is closed, which every send refuses."""
+        return self._sockets[socket_id].fileno() if socket_id < len(self._sockets) else -1
+
     def _drain(self, udp: socket.socket, socket_id: int) -> None:
         receive = self._receive
         for _ in range(DATAGRAMS_PER_WAKE_MAX):

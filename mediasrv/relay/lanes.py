@@ -1,0 +1,100 @@
+"""Viewers who get the same packets in step: laid out once, sent to all in one go.
+
+A viewer in a lane costs nothing per batch but what its transport does: its counters and numbers are
+derived from those of the lane when somebody asks. Whoever needs something else (a keyframe, fewer
+layers, the past) is out of the lane meanwhile.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from mediasrv.relay.forwarder import Forwarder, Outlet, lay_out
+from mediasrv.relay.packets import Batch, Layout, LayoutKind
+
+
+class Target(NamedTuple):
+    """One viewer of a fan-out.
+
+    ``offset`` and ``picture_offset`` are added to the sequence numbers and VP8 picture ids.
+    """
+
+    outlet: Outlet
+    ssrc: int
+    offset: int
+    picture_offset: int
+
+
+class Fanout(Protocol):
+    """Sends one layout to many viewers; offered by the transport."""
+
+    def __call__(self, layout: Layout, targets: Sequence[Target]) -> Sequence[int]:
+        """Send; returns the positions of the targets that lost some of it. Never blocks."""
+
+
+def send_one_by_one(layout: Layout, targets: Sequence[Target]) -> list[int]:
+    """Send in the plain way; the oracle of every faster one."""
+    lost = []
+    for position, (outlet, ssrc, offset, picture_offset) in enumerate(targets):
+        lay_out(layout, outlet.buffer, ssrc, offset, picture_offset)
+        if not outlet.send_packets(layout.spans, layout.runs):
+            lost.append(position)
+    return lost
+
+
+class Lane:
+    """Viewers with one kind of layout.
+
+    Attributes:
+        kind: Of the layouts.
+        packets: Packets that every member was sent while it was in the lane.
+        octets: Their payload bytes.
+        newest: The highest sequence number among them; -1 before the first.
+        members: Who is in the lane.
+    """
+
+    def __init__(self, kind: LayoutKind) -> None:
+        self.kind = kind
+        self.packets = 0
+        self.octets = 0
+        self.newest = -1
+        self.members: list[Forwarder] = []
+        self._key = kind.key
+        self._targets: list[Target] | None = None
+        self._begins = -1
+
+    def enter(self, forwarder: Forwarder) -> None:
+        """Let a viewer get the next batch with the others."""
+        self.members.append(forwarder)
+        self._targets = None
+        forwarder.enter(self)
+
+    def leave(self, forwarder: Forwarder) -> None:
+        """Let a viewer go its own way again."""
+        self.members.remove(forwarder)
+        self._targets = None
+        forwarder.leave()
+
+    def late_for(self, batch: Batch) -> list[Forwarder]:
+        """Return the members who began after the first packet of a batch, which came late."""
+        self._prepare()
+        if batch.first_sequence >= self._begins:
+            return []
+        return [f for f in self.members if batch.first_sequence < f.begins_at]
+
+    def write(self, batch: Batch, fanout: Fanout) -> list[Forwarder]:
+        """Send a batch to all members; returns those who lost some of it."""
+        targets = self._prepare()
+        if not targets:
+            return []
+        layout = batch.layout(self._key, self.kind)
+        lost = fanout(layout, targets)
+        self.packets += len(layout.spans)
+        self.octets += batch.payload_bytes
+        self.newest = max(self.newest, layout.fields[-1][1])
+        return [self.members[position] for position in lost]
+
+    def _prepare(self) -> list[Target]:
+        if self._targets is None:
+            self._targets = [Target(*forwarder.address) for forwarder in self.members]
+            self._begins = max((f.begins_at for f in self.members), default=-1)
+        return self._targets
