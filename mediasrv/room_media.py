@@ -108,7 +108,7 @@ class RoomMedia:
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,
             on_filter_keyframe=self._request_filter_keyframe,
-            fanout=endpoint.burst.send,
+            fanout=endpoint.burst.group,
         )
         self.filter = FilterSwitch(
             self.broadcast,

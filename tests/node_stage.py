@@ -10,7 +10,7 @@ from typing import Any, cast
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.node import Connection, Node, new_peer_id, new_resume_token
 from mediasrv.processing import FilterState
-from mediasrv.relay.lanes import send_one_by_one
+from mediasrv.relay.lanes import PlainGroup
 from mediasrv.relay.rtp import RtpPacket, parse_rtp
 from mediasrv.rooms import Directory
 from mediasrv.transport.addresses import Candidate, candidates
@@ -85,7 +85,7 @@ class FakeEndpoint:
     port = 4000
 
     def __init__(self) -> None:
-        self.burst = SimpleNamespace(send=send_one_by_one)
+        self.burst = SimpleNamespace(group=PlainGroup)
         self.transports: list[FakeTransport] = []
         self.open_transports: list[FakeTransport] = []
 

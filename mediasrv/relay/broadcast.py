@@ -13,7 +13,7 @@ from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
 from mediasrv.relay.forwarder import Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
-from mediasrv.relay.lanes import Fanout, send_one_by_one
+from mediasrv.relay.lanes import Fanout, PlainGroup
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
 from mediasrv.relay.rates import LayerRates
@@ -74,7 +74,7 @@ class Broadcast:
         *,
         on_frame: Callable[[EncodedFrame], object],
         on_filter_keyframe: Callable[[], object],
-        fanout: Fanout = send_one_by_one,
+        fanout: Fanout = PlainGroup,
     ) -> None:
         self.tracks = {
             "audio": TrackRelay(AUDIO_HZ, seekable=False, fanout=fanout),

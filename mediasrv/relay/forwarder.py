@@ -92,7 +92,8 @@ class Totals(Protocol):
 
 def lay_out(layout: Layout, buffer: bytearray, ssrc: int, offset: int, picture_offset: int) -> None:
     """Write a layout into ``buffer`` in one viewer's numbers."""
-    buffer[: len(layout.template)] = layout.template
+    # A view, because a bytearray would copy the template once more before it takes it.
+    memoryview(buffer)[: len(layout.template)] = layout.template
     pack_into = SEQUENCE_TICKS_SSRC.pack_into
     for at, sequence, ticks in layout.fields:
         pack_into(buffer, at, (sequence + offset) & 0xFFFF, ticks & 0xFFFFFFFF, ssrc)

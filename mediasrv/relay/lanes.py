@@ -24,25 +24,42 @@ class Target(NamedTuple):
     picture_offset: int
 
 
-class Fanout(Protocol):
-    """Sends one layout to many viewers; offered by the transport."""
+class Group(Protocol):
+    """Targets that are sent the same, time and again."""
 
-    def __call__(self, layout: Layout, targets: Sequence[Target]) -> Sequence[int]:
+    def send(self, layout: Layout) -> Sequence[int]:
         """Send; returns the positions of the targets that lost some of it. Never blocks."""
 
 
-def send_one_by_one(layout: Layout, targets: Sequence[Target]) -> list[int]:
-    """Send in the plain way; the oracle of every faster one."""
-    lost = []
-    for position, (outlet, ssrc, offset, picture_offset) in enumerate(targets):
-        lay_out(layout, outlet.buffer, ssrc, offset, picture_offset)
-        if not outlet.send_packets(layout.spans, layout.runs):
-            lost.append(position)
-    return lost
+class Fanout(Protocol):
+    """Sends one layout to many viewers; offered by the transport."""
+
+    def __call__(self, targets: Sequence[Target]) -> Group:
+        """Get ready to send to these."""
+
+
+class PlainGroup:
+    """Sends to one target after the other; the oracle of every faster way."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self._targets = targets
+
+    def send(self, layout: Layout) -> list[int]:
+        """Send, see :class:`Group`."""
+        lost = []
+        for position, (outlet, ssrc, offset, picture_offset) in enumerate(self._targets):
+            lay_out(layout, outlet.buffer, ssrc, offset, picture_offset)
+            if not outlet.send_packets(layout.spans, layout.runs):
+                lost.append(position)
+        return lost
 
 
 class Lane:
     """Viewers with one kind of layout.
+
+    Args:
+        kind: Of the layouts.
+        fanout: Sends to many viewers at once.
 
     Attributes:
         kind: Of the layouts.
@@ -52,26 +69,27 @@ class Lane:
         members: Who is in the lane.
     """
 
-    def __init__(self, kind: LayoutKind) -> None:
+    def __init__(self, kind: LayoutKind, fanout: Fanout) -> None:
         self.kind = kind
         self.packets = 0
         self.octets = 0
         self.newest = -1
         self.members: list[Forwarder] = []
         self._key = kind.key
-        self._targets: list[Target] | None = None
+        self._fanout = fanout
+        self._group: Group | None = None
         self._begins = -1
 
     def enter(self, forwarder: Forwarder) -> None:
         """Let a viewer get the next batch with the others."""
         self.members.append(forwarder)
-        self._targets = None
+        self._group = None
         forwarder.enter(self)
 
     def leave(self, forwarder: Forwarder) -> None:
         """Let a viewer go its own way again."""
         self.members.remove(forwarder)
-        self._targets = None
+        self._group = None
         forwarder.leave()
 
     def late_for(self, batch: Batch) -> list[Forwarder]:
@@ -81,20 +99,19 @@ class Lane:
             return []
         return [f for f in self.members if batch.first_sequence < f.begins_at]
 
-    def write(self, batch: Batch, fanout: Fanout) -> list[Forwarder]:
+    def write(self, batch: Batch) -> list[Forwarder]:
         """Send a batch to all members; returns those who lost some of it."""
-        targets = self._prepare()
-        if not targets:
+        if not self.members:
             return []
         layout = batch.layout(self._key, self.kind)
-        lost = fanout(layout, targets)
+        lost = self._prepare().send(layout)
         self.packets += len(layout.spans)
         self.octets += batch.payload_bytes
         self.newest = max(self.newest, layout.fields[-1][1])
         return [self.members[position] for position in lost]
 
-    def _prepare(self) -> list[Target]:
-        if self._targets is None:
-            self._targets = [Target(*forwarder.address) for forwarder in self.members]
+    def _prepare(self) -> Group:
+        if self._group is None:
+            self._group = self._fanout([Target(*f.address) for f in self.members])
             self._begins = max((f.begins_at for f in self.members), default=-1)
-        return self._targets
+        return self._group

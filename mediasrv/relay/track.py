@@ -10,7 +10,7 @@ from mediasrv.relay import h264, rtcp, vp8
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
-from mediasrv.relay.lanes import Fanout, Lane, send_one_by_one
+from mediasrv.relay.lanes import Fanout, Lane, PlainGroup
 from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
 from mediasrv.relay.timeline import Timeline
 
@@ -85,7 +85,7 @@ class TrackRelay:
         left_since: When the oldest packet arrived of those that left last; None once it was read.
     """
 
-    def __init__(self, clock_hz: int, *, seekable: bool, fanout: Fanout = send_one_by_one) -> None:
+    def __init__(self, clock_hz: int, *, seekable: bool, fanout: Fanout = PlainGroup) -> None:
         self.clock_hz = clock_hz
         self.timeline = Timeline(clock_hz)
         self.keyframes = KeyframeRequests()
@@ -220,7 +220,7 @@ class TrackRelay:
         for lane in self._lanes.values():
             for forwarder in lane.late_for(batch):
                 self._single_out(self._name_of(forwarder))
-            for forwarder in lane.write(batch, self._fanout):
+            for forwarder in lane.write(batch):
                 self._single_out(self._name_of(forwarder))
                 forwarder.lose()
                 self.keyframes.ask()
@@ -238,7 +238,7 @@ class TrackRelay:
         key = (kind.key, forwarder.route)
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(kind)
+            lane = self._lanes[key] = Lane(kind, self._fanout)
         del self._singles[viewer]
         self._lane_of[viewer] = lane
         lane.enter(forwarder)

@@ -1,8 +1,9 @@
 """The hot loop: one layout to many viewers, protected in place, sent in few system calls.
 
 Per viewer there is one copy of the layout, ten header bytes and one encryption per packet, and one
-entry of a sendmmsg(2) per run of equal sizes, which the kernel segments (GSO). The oracle is
-relay.lanes.send_one_by_one, which makes a system call per run and viewer.
+entry of a sendmmsg(2) per run of equal sizes, which the kernel segments (GSO). What stays the same
+from layout to layout (keys, addresses, offsets) is looked up once. The oracle is
+relay.lanes.PlainGroup, which makes a system call per run and viewer.
 """
 
 import errno
@@ -10,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from mediasrv.relay.forwarder import SEQUENCE_TICKS_SSRC, shift_pictures
-from mediasrv.relay.lanes import Target, send_one_by_one
+from mediasrv.relay.lanes import Group, PlainGroup, Target
 from mediasrv.relay.packets import Layout
 from mediasrv.transport.aiortc_seam import (
     Pointer,
@@ -26,7 +30,9 @@ from mediasrv.transport.udp_port import UdpPort
 
 # Copies of a layout that lie in the buffer at a time: enough to share one system call, few enough
 # to stay in a core's second-level cache.
-SLOTS_MAX = 32
+COPIES_MAX = 32
+# Below, preparing costs more than it saves.
+TARGETS_MIN = 4
 
 
 class Wire:
@@ -36,16 +42,14 @@ class Wire:
         context: The peer's outbound SRTP context.
         path: The peer's address, as the port knows it.
         address: The same, as the kernel wants it.
-        socket_id: Which of the port's sockets.
     """
 
-    __slots__ = ("address", "context", "path", "socket_id")
+    __slots__ = ("address", "context", "path")
 
     def __init__(self, context: SrtpContext, path: Path) -> None:
         self.context = context
         self.path = path
         self.address = SocketAddress(path.address)
-        self.socket_id = path.socket_id
 
 
 class WiredPeer(Protocol):
@@ -70,120 +74,190 @@ class Burst:
 
     Args:
         port: The shared port.
-        buffer: Memory to lay packets out in; lost with every call.
+        buffer: Memory to lay packets out in; lost with every send.
     """
 
     def __init__(self, port: UdpPort, buffer: SharedBuffer) -> None:
         self.counters = BurstCounters()
-        self._port = port
-        self._shared = buffer
-        self._messages = MessageBatch() if MessageBatch.is_available() else None
-        self._length = new_length()
+        self.port = port
+        self.buffer = buffer
+        self.messages = MessageBatch() if port.gso and MessageBatch.is_available() else None
+        self.length = new_length()
 
-    def send(self, layout: Layout, targets: Sequence[Target]) -> Sequence[int]:
-        """Send a layout to every target; see :class:`mediasrv.relay.lanes.Fanout`."""
-        if self._messages is None or not self._port.gso or len(targets) < 2:
-            return send_one_by_one(layout, targets)
-        copies = _Copies(layout, self._shared)
-        slots = min(SLOTS_MAX, copies.fitting, self._messages.capacity // len(layout.runs))
-        lost: list[int] = []
-        wave: list[tuple[int, Wire]] = []
-        socket_id = -1
-        for position, target in enumerate(targets):
-            wire = cast("WiredPeer", target.outlet).wire
-            if wire is None:
-                lost.append(position)
-                continue
-            if wire.socket_id != socket_id or len(wave) == slots:
-                self._transmit(layout, wave, lost)
-                wave.clear()
-                socket_id = wire.socket_id
-            if copies.write(len(wave), wire.context, target, self._length):
-                wave.append((position, wire))
-            else:
-                lost.append(position)
-        self._transmit(layout, wave, lost)
-        sent = len(targets) - len(lost)
-        self.counters.packets_sent += sent * len(layout.spans)
-        self.counters.bytes_sent += sent * layout.sent_bytes
-        self.counters.targets_lost += len(lost)
+    def group(self, targets: Sequence[Target]) -> Group:
+        """Get ready to send to these targets; see :class:`mediasrv.relay.lanes.Fanout`."""
+        if self.messages is None or len(targets) < TARGETS_MIN:
+            return PlainGroup(targets)
+        return BurstGroup(self, self.messages, targets)
+
+
+class _Route:
+    """Targets of a group behind one socket.
+
+    Attributes:
+        socket_id: Which one.
+        positions: Of the targets in the group.
+        wires: Of the targets.
+        viewers: SRTP context, SSRC and offsets of each.
+        names: Where the kernel finds each one's address, and how long that is.
+    """
+
+    def __init__(self, socket_id: int, members: Sequence[tuple[int, Wire, Target]]) -> None:
+        self.socket_id = socket_id
+        self.positions = [position for position, _, _ in members]
+        self.wires = [wire for _, wire, _ in members]
+        self.viewers = [
+            (wire.context, target.ssrc, target.offset, target.picture_offset)
+            for _, wire, target in members
+        ]
+        addresses = [(wire.address.number, wire.address.size) for wire in self.wires]
+        self.names = np.array(addresses, np.uint64)
+
+
+class BurstGroup:
+    """Sends layouts to a fixed set of targets; see :class:`mediasrv.relay.lanes.Group`."""
+
+    def __init__(self, burst: Burst, messages: MessageBatch, targets: Sequence[Target]) -> None:
+        self._burst = burst
+        self._messages = messages
+        self._targets = targets
+        self._peers = [cast("WiredPeer", target.outlet) for target in targets]
+        self._wires: list[Wire | None] = []
+        self._routes: list[_Route] = []
+        self._plain = PlainGroup(targets)
+
+    def send(self, layout: Layout) -> Sequence[int]:
+        """Send a layout to every target; returns the positions of those who lost some of it."""
+        burst = self._burst
+        if not burst.port.gso:
+            return self._plain.send(layout)
+        wires = [peer.wire for peer in self._peers]
+        if wires != self._wires:
+            self._look_up(wires)
+        lost = [position for position, wire in enumerate(wires) if wire is None]
+        copies = _Copies(layout, burst.buffer, self._messages)
+        for route in self._routes:
+            for first in range(0, len(route.viewers), copies.count):
+                self._send_wave(copies, route, first, lost)
+        sent = len(wires) - len(lost)
+        burst.counters.packets_sent += sent * len(layout.spans)
+        burst.counters.bytes_sent += sent * layout.sent_bytes
+        burst.counters.targets_lost += len(lost)
         return lost
 
-    def _transmit(self, layout: Layout, wave: Sequence[tuple[int, Wire]], lost: list[int]) -> None:
-        """Send the slots of one wave; positions of targets that lost something go to ``lost``."""
-        messages = self._messages
-        if not wave or messages is None:
-            return
-        base, size, count = self._shared.address_number, len(layout.template), 0
-        for _, wire in wave:
-            for start, end, segment in layout.runs:
-                messages.put(count, wire.address, base + start, end - start, segment)
-                count += 1
-            base += size
-        file_descriptor = self._port.file_descriptor(wave[0][1].socket_id)
-        first = 0
-        while first < count:
-            sent = messages.send(file_descriptor, first, count)
-            if sent > 0:
-                first += sent
-            elif -sent in (errno.EAGAIN, errno.ENOBUFS):
-                # The socket is full: the rest would be refused as well, and nothing may block.
-                self._port.send_errors += count - first
-                lost += [position for position, _ in wave[first // len(layout.runs) :]]
-                return
-            else:
-                self._send_refused(layout, wave, first, lost)
-                first += 1
+    def _look_up(self, wires: list[Wire | None]) -> None:
+        """Sort the targets by socket; some have connected, moved or gone since the last time."""
+        self._wires = wires
+        routes: dict[int, list[tuple[int, Wire, Target]]] = {}
+        for position, (wire, target) in enumerate(zip(wires, self._targets, strict=True)):
+            if wire is not None:
+                routes.setdefault(wire.path.socket_id, []).append((position, wire, target))
+        self._routes = [_Route(socket_id, members) for socket_id, members in routes.items()]
 
-    def _send_refused(
-        self, layout: Layout, wave: Sequence[tuple[int, Wire]], entry: int, lost: list[int]
-    ) -> None:
-        """Send what the kernel refused in the port's own way, which knows what to do about it."""
-        slot, run = divmod(entry, len(layout.runs))
-        position, wire = wave[slot]
-        start, end, segment = layout.runs[run]
-        base = slot * len(layout.template)
-        view = self._shared.view[base + start : base + end]
-        if not self._port.send_run(view, segment, wire.path) and position not in lost:
-            lost.append(position)
+    def _send_wave(self, copies: "_Copies", route: _Route, first: int, lost: list[int]) -> None:
+        """Send to as many targets of a route as copies fit into the buffer, from ``first`` on."""
+        messages, runs = self._messages, copies.runs
+        wave = route.viewers[first : first + copies.count]
+        slots = copies.write(wave, self._burst.length)
+        names = route.names[first : first + len(wave)]
+        if len(slots) < len(wave):
+            lost += [route.positions[first + i] for i in sorted(set(range(len(wave))) - set(slots))]
+            names = names[slots]
+        copies.describe(slots, names)
+        count, entry, port = len(slots) * runs, 0, self._burst.port
+        file_descriptor = port.file_descriptor(route.socket_id)
+        while entry < count:
+            sent = messages.send(file_descriptor, entry, count)
+            if sent > 0:
+                entry += sent
+                continue
+            slot, run = slots[entry // runs], entry % runs
+            if -sent in (errno.EAGAIN, errno.ENOBUFS):
+                # The socket is full: the rest would be refused as well, and nothing may block.
+                port.send_errors += count - entry
+                lost += [route.positions[first + slot] for slot in slots[entry // runs :]]
+                return
+            # The port knows what to do about the errors of one path.
+            view, segment = copies.run(slot, run)
+            position = route.positions[first + slot]
+            if not port.send_run(view, segment, route.wires[first + slot].path):
+                lost += [position] if position not in lost else []
+            entry += 1
 
 
 class _Copies:
     """Copies of one layout, side by side in the shared buffer.
 
     Attributes:
-        fitting: How many there is room for.
+        count: How many there is room for.
+        runs: How many runs the layout has.
     """
 
-    def __init__(self, layout: Layout, shared: SharedBuffer) -> None:
-        self.fitting = len(shared.memory) // len(layout.template)
+    def __init__(self, layout: Layout, buffer: SharedBuffer, messages: MessageBatch) -> None:
+        self.runs = len(layout.runs)
+        self.count = min(
+            COPIES_MAX, len(buffer.memory) // len(layout.template), messages.capacity // self.runs
+        )
         self._layout = layout
-        self._shared = shared
-        self._packets = [
-            (at, sequence, ticks & 0xFFFFFFFF, size)
-            for (at, sequence, ticks), (_, size) in zip(layout.fields, layout.spans, strict=True)
-        ]
-        # Pointers are objects; every slot's are made once and serve one wave after the other.
-        self._pointers: list[list[Pointer]] = []
+        self._buffer = buffer
+        self._messages = messages
+        # Per slot its memory and, per packet, all that its header and its encryption need: made
+        # once, they serve one wave after the other.
+        self._slots: list[tuple[memoryview, list[tuple[int, int, int, int, Pointer]]]] = []
+        # The messages of all slots, a row each: where, how long, control message and its length.
+        rows = np.array(
+            [
+                (start, end - start, *(messages.control(cut) if end - start > cut else (0, 0)))
+                for start, end, cut in layout.runs
+            ],
+            np.uint64,
+        )
+        self._rows = np.tile(rows, (self.count, 1, 1))
+        slots = np.arange(self.count, dtype=np.uint64) * np.uint64(len(layout.template))
+        self._rows[:, :, 0] += slots[:, None] + np.uint64(buffer.address_number)
 
-    def write(self, slot: int, context: SrtpContext, target: Target, length: Pointer) -> bool:
-        """Write and protect the copy of one viewer; False when libsrtp refuses."""
-        layout, memory = self._layout, self._shared.memory
-        template = layout.template
-        base = slot * len(template)
-        if slot == len(self._pointers):
-            address = self._shared.address + base
-            self._pointers.append([address + offset for offset, _ in layout.spans])
-        _, ssrc, offset, picture_offset = target
-        memory[base : base + len(template)] = template
-        if picture_offset:
-            shift_pictures(memory, layout.pictures, picture_offset, base)
+    def write(
+        self, viewers: Sequence[tuple[SrtpContext, int, int, int]], length: Pointer
+    ) -> list[int]:
+        """Write and protect a copy for each viewer; returns the slots where that succeeded."""
+        while len(self._slots) < len(viewers):
+            self._slots.append(self._slot(len(self._slots)))
+        memory, template = self._buffer.memory, self._layout.template
         pack_into, protect = SEQUENCE_TICKS_SSRC.pack_into, srtp_protect
-        for (at, sequence, ticks, size), pointer in zip(
-            self._packets, self._pointers[slot], strict=True
-        ):
-            pack_into(memory, base + at, (sequence + offset) & 0xFFFF, ticks, ssrc)
-            length[0] = size
-            if protect(context, pointer, length):
-                return False
-        return True
+        refused = set()
+        for slot, (context, ssrc, offset, picture_offset) in enumerate(viewers):
+            copy, packets = self._slots[slot]
+            copy[:] = template
+            if picture_offset:
+                shift_pictures(memory, self._layout.pictures, picture_offset, slot * len(template))
+            for at, sequence, ticks, size, pointer in packets:
+                pack_into(memory, at, (sequence + offset) & 0xFFFF, ticks, ssrc)
+                length[0] = size
+                if protect(context, pointer, length):
+                    refused.add(slot)
+        return [slot for slot in range(len(viewers)) if slot not in refused]
+
+    def _slot(self, slot: int) -> tuple[memoryview, list[tuple[int, int, int, int, Pointer]]]:
+        layout, buffer = self._layout, self._buffer
+        base = slot * len(layout.template)
+        packets = [
+            (base + at, sequence, ticks & 0xFFFFFFFF, size, buffer.address + (base + start))
+            for (at, sequence, ticks), (start, size) in zip(
+                layout.fields, layout.spans, strict=True
+            )
+        ]
+        return buffer.view[base : base + len(layout.template)], packets
+
+    def describe(self, slots: Sequence[int], names: npt.NDArray[np.uint64]) -> None:
+        """Fill the messages for the copies in ``slots``, which go to ``names``."""
+        is_all = len(slots) == slots[-1] + 1 if slots else True
+        rows = self._rows[: len(slots)] if is_all else self._rows[list(slots)]
+        if self.runs > 1:
+            names = names.repeat(self.runs, axis=0)
+        self._messages.fill(names, rows.reshape(-1, 4))
+
+    def run(self, slot: int, run: int) -> tuple[memoryview, int]:
+        """Return the bytes of a run of one copy, and its segment size."""
+        start, end, segment = self._layout.runs[run]
+        base = slot * len(self._layout.template)
+        return self._buffer.view[base + start : base + end], segment

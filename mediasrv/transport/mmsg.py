@@ -5,15 +5,17 @@ import struct
 from typing import Any
 
 import cffi
+import numpy as np
+import numpy.typing as npt
 
 from mediasrv.transport.ice import Address
 
-# Entries of one call; the kernel takes UIO_MAXIOV = 1024 at most.
+# Messages of one call; the kernel takes UIO_MAXIOV = 1024 at most.
 CAPACITY = 256
 SOL_UDP = 17
 UDP_SEGMENT = 103  # linux/udp.h
 
-# Pointers are declared as numbers, so that setting one makes no object.
+# Pointers are declared as numbers, so that arrays of them can be set.
 _ffi = cffi.FFI()
 _ffi.cdef(
     """
@@ -30,6 +32,8 @@ _ffi.cdef(
     """
 )
 _SEGMENT_BYTES = 2
+_POINTER_BYTES = _ffi.sizeof("uintptr_t")
+_Numbers = npt.NDArray[np.uint64]
 
 
 def _number(pointer: Any) -> int:
@@ -66,68 +70,65 @@ def _scope_of(zone: str) -> int:
 
 
 class MessageBatch:
-    """Up to :attr:`capacity` entries, filled by number and sent together.
+    """Up to :attr:`capacity` messages, filled and sent together.
 
     Attributes:
-        capacity: How many entries there are.
+        capacity: How many there are.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
-        self._library = _ffi.dlopen(None)
+        self._library: Any = _ffi.dlopen(None)
         self._messages = _ffi.new("struct mmsghdr[]", capacity)
         self._vectors = _ffi.new("struct iovec[]", capacity)
-        self._headers = [self._messages[i].header for i in range(capacity)]
-        self._vector = [self._vectors[i] for i in range(capacity)]
-        for header, vector in zip(self._headers, self._vector, strict=True):
-            header.vector, header.vector_length = _number(_ffi.addressof(vector)), 1
-        self._controls: dict[int, Any] = {}
-        self._control_numbers: dict[int, int] = {}
-        head_bytes = _ffi.offsetof("struct segment_control", "segment")
-        self._control_length = head_bytes + _SEGMENT_BYTES
-        self._control_space = _ffi.sizeof("struct segment_control")
+        self._controls: dict[int, tuple[int, int]] = {}
+        self._control_memory: list[Any] = []
+        headers = _columns(self._messages, "struct msghdr", "struct mmsghdr")
+        vectors = _columns(self._vectors, "struct iovec", "struct iovec")
+        vector_bytes = _ffi.sizeof("struct iovec")
+        headers["vector"] = _number(self._vectors) + np.arange(capacity) * vector_bytes
+        headers["vector_length"] = 1
+        # Columns, so that a field of many messages is set at once.
+        self._name, self._name_length = headers["name"], headers["name_length"]
+        self._control, self._control_length = headers["control"], headers["control_length"]
+        self._base, self._length = vectors["base"], vectors["length"]
 
     @staticmethod
     def is_available() -> bool:
         """Tell whether this system has sendmmsg."""
+        library: Any = _ffi.dlopen(None)
         try:
-            return bool(_ffi.dlopen(None).sendmmsg)
-        except (AttributeError, OSError):
+            return bool(library.sendmmsg)
+        except AttributeError:
             return False
 
-    def put(
-        self, entry: int, address: SocketAddress, base: int, size: int, segment_bytes: int
-    ) -> None:
-        """Fill an entry.
+    def control(self, segment_bytes: int) -> tuple[int, int]:
+        """Return where the control message is that lets the kernel cut a run, and its length."""
+        found = self._controls.get(segment_bytes)
+        if found is None:
+            made: Any = _ffi.new("struct segment_control *")
+            made.length = _ffi.offsetof("struct segment_control", "segment") + _SEGMENT_BYTES
+            made.level, made.type, made.segment = SOL_UDP, UDP_SEGMENT, segment_bytes
+            self._control_memory.append(made)
+            found = _number(made), _ffi.sizeof("struct segment_control")
+            self._controls[segment_bytes] = found
+        return found
+
+    def fill(self, names: _Numbers, rows: _Numbers) -> None:
+        """Fill the first messages.
 
         Args:
-            entry: Its number.
-            address: Where to; must live until it was sent.
-            base: Where the bytes begin in memory; they must live as long.
-            size: How many bytes.
-            segment_bytes: Length of each datagram but the last, which may be shorter.
+            names: (N, 2): where the address is, and its length; see :class:`SocketAddress`.
+            rows: (N, 4): where the bytes begin in memory and how many they are; where the control
+                message is and its length, see :meth:`control`, zeros for a single datagram.
         """
-        header, vector = self._headers[entry], self._vector[entry]
-        header.name, header.name_length = address.number, address.size
-        vector.base, vector.length = base, size
-        if size > segment_bytes:
-            number = self._control_numbers.get(segment_bytes)
-            header.control = number if number is not None else self._control(segment_bytes)
-            header.control_length = self._control_space
-        else:
-            header.control_length = 0
-
-    def _control(self, segment_bytes: int) -> int:
-        """Make the control message that lets the kernel cut a run; one per size, kept."""
-        control = _ffi.new("struct segment_control *")
-        control.length, control.level = self._control_length, SOL_UDP
-        control.type, control.segment = UDP_SEGMENT, segment_bytes
-        self._controls[segment_bytes] = control
-        number = self._control_numbers[segment_bytes] = _number(control)
-        return number
+        count = len(rows)
+        self._name[:count], self._name_length[:count] = names.T
+        self._base[:count], self._length[:count] = rows[:, 0], rows[:, 1]
+        self._control[:count], self._control_length[:count] = rows[:, 2], rows[:, 3]
 
     def send(self, file_descriptor: int, first: int, end: int) -> int:
-        """Send the entries from ``first`` to before ``end``; never blocks.
+        """Send the messages from ``first`` to before ``end``; never blocks.
 
         Returns:
             How many were sent, or minus the error number of the first one.
@@ -136,3 +137,19 @@ class MessageBatch:
             file_descriptor, self._messages + first, end - first, socket.MSG_DONTWAIT
         )
         return int(sent) if sent > 0 else -_ffi.errno
+
+
+def _columns(memory: Any, fields_of: str, item: str) -> "npt.NDArray[np.void]":
+    """View an array of C structures, whose items begin with ``fields_of``, by its fields."""
+    sizes = {"unsigned int": "u4", "int": "i4"}
+    fields = _ffi.typeof(fields_of).fields or []
+    layout = np.dtype(
+        {
+            "names": [name for name, _ in fields],
+            "formats": [sizes.get(field.type.cname, f"u{_POINTER_BYTES}") for _, field in fields],
+            "offsets": [field.offset for _, field in fields],
+            "itemsize": _ffi.sizeof(item),
+        }
+    )
+    shared: Any = _ffi.buffer(memory)
+    return np.frombuffer(shared, layout)

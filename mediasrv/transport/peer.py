@@ -118,7 +118,7 @@ class PeerTransport:
     @property
     def route(self) -> int:
         """Peers behind one of our sockets share a route."""
-        return self.wire.socket_id if self.wire is not None else -1
+        return self.wire.path.socket_id if self.wire is not None else -1
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to wait for the peer, in a task of ``group``."""
