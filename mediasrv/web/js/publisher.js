@@ -36,10 +36,8 @@ export class Publisher {
     this.#audio = this.pc.addTransceiver(audio ?? "audio", {
       direction: "sendonly", streams: [stream],
     });
-    this.#video = this.pc.addTransceiver(video ?? "video", {
-      direction: "sendonly",
-      streams: [stream],
-      sendEncodings: [{ maxBitrate, maxFramerate: MAX_FRAMERATE }],
+    this.#video = addLayeredVideo(this.pc, video ?? "video", stream, {
+      maxBitrate, maxFramerate: MAX_FRAMERATE,
     });
     preferCodecs(this.#video);
     this.#stopWatching = watchConnection(this.pc, (state) => {
@@ -113,4 +111,18 @@ export class Publisher {
 /** A face in motion, unless the track says that it is something else. */
 function hintMotion(track) {
   if (track?.contentHint === "") track.contentHint = "motion";
+}
+
+/**
+ * Add the video in temporal layers, so that the server can send viewers with little bandwidth fewer
+ * frames instead of frozen ones. A browser that knows no layers sends plain video.
+ */
+function addLayeredVideo(pc, track, stream, encoding) {
+  const init = { direction: "sendonly", streams: [stream] };
+  try {
+    const layered = { ...encoding, scalabilityMode: "L1T3" };
+    return pc.addTransceiver(track, { ...init, sendEncodings: [layered] });
+  } catch {
+    return pc.addTransceiver(track, { ...init, sendEncodings: [encoding] });
+  }
 }
