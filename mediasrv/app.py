@@ -92,7 +92,12 @@ async def run_node(config: ServerConfig, clock: Callable[[], float]) -> AsyncIte
     spares = SpareWorkers(processing)
     async with (
         _closing(spares),
-        TransportEndpoint(config.udp_port, clock, public_ips=config.public_ips) as endpoint,
+        TransportEndpoint(
+            config.udp_port,
+            clock,
+            public_ips=config.public_ips,
+            public_port=config.public_udp_port,
+        ) as endpoint,
         Node(
             endpoint,
             partial(BeautyStream, processing, spares),

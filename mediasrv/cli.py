@@ -79,11 +79,22 @@ def cli() -> None:
     metavar="ADDRESS",
     help="Announce this address instead of the local ones; may be given more than once.",
 )
-def serve(host: str, port: int, udp_port: int | None, public_ips: tuple[str, ...]) -> None:
+@click.option(
+    "--public-udp-port",
+    type=click.IntRange(1, 65535),
+    help="Announce this port instead of --udp-port, behind NAT or a container's port mapping.",
+)
+def serve(
+    host: str,
+    port: int,
+    udp_port: int | None,
+    public_ips: tuple[str, ...],
+    public_udp_port: int | None,
+) -> None:
     """Run the server."""
     from mediasrv.commands.serve import run_server  # noqa: PLC0415 - only what a command needs
 
-    run_server(host, port, udp_port, public_ips, debug=_debugging())
+    run_server(host, port, udp_port, public_ips, public_udp_port, debug=_debugging())
 
 
 @cli.command()

@@ -17,6 +17,8 @@ class ServerConfig:
         port: TCP port of the same; 0 lets the system choose.
         udp_port: UDP port of all media; 0 lets the system choose.
         public_ips: Announced to browsers instead of the local addresses (behind a 1:1 NAT).
+        public_udp_port: Announced instead of ``udp_port``: the port under which the outside reaches
+            it, behind NAT or a container's port mapping.
         allowed_origins: Other sites whose pages may open the websocket.
         starting_parameters: Filter strengths of a new room.
         filter_workers_max: Beauty workers at once; None: twice the CPUs.
@@ -29,6 +31,7 @@ class ServerConfig:
     port: int = 8080
     udp_port: int = 8080
     public_ips: tuple[str, ...] = ()
+    public_udp_port: int | None = None
     allowed_origins: tuple[str, ...] = ()
     starting_parameters: Mapping[str, int] = field(default_factory=lambda: STARTING_PARAMETERS)
     filter_workers_max: int | None = None

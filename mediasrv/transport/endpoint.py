@@ -55,6 +55,7 @@ class TransportEndpoint:
         port: UDP port number; 0 lets the system choose.
         clock: Monotonic seconds.
         public_ips: Addresses to announce instead of the local ones (behind a 1:1 NAT).
+        public_port: Port to announce instead of ``port`` (behind a port mapping).
         local_addresses: Lists the addresses to bind.
     """
 
@@ -64,12 +65,14 @@ class TransportEndpoint:
         clock: Callable[[], float],
         *,
         public_ips: Sequence[str] = (),
+        public_port: int | None = None,
         local_addresses: Callable[[], list[str]] = usable_local_addresses,
     ) -> None:
         self.counters = EndpointCounters()
         self.certificate, self.fingerprint = make_certificate()
         self._clock = clock
         self._public_ips = tuple(public_ips)
+        self._public_port = public_port
         self._local_addresses = local_addresses
         self._port = UdpPort(port, self._receive)
         self._buffer = SharedBuffer(BUFFER_BYTES)
@@ -124,7 +127,8 @@ class TransportEndpoint:
         local = self._local_addresses()
         self._port.open(local)
         bound = set(self._port.addresses)
-        return candidates(self._public_ips or [a for a in local if a in bound], self._port.port)
+        addresses = self._public_ips or [a for a in local if a in bound]
+        return candidates(addresses, self._public_port or self._port.port)
 
     def open_peer(self, offer: Offer, handler: PeerHandler) -> PeerTransport:
         """Make the transport that answers ``offer``; it waits for the peer from now on."""

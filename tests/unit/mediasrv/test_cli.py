@@ -63,6 +63,7 @@ def test_every_command_explains_itself_and_takes_debug(capsys, name):
         ["host", "--room", "demo", "--params", '{"smooth": 101}'],
         ["host", "--room", "demo", "--params", '{"nose": 1}'],
         ["serve", "--port", "65536"],
+        ["serve", "--public-udp-port", "0"],
         ["filter", "only-one"],
     ],
 )

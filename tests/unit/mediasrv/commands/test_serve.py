@@ -24,10 +24,17 @@ def test_media_takes_the_number_of_the_pages_port(started, unused_tcp_port):
 
 def test_options_become_the_configuration(started):
     options = ["--host", "::1", "--port", "0", "--udp-port", "0", "--public-ip", "192.0.2.1"]
-    assert cli.run(["serve", *options, "--public-ip", "2001:db8::1"]) == 0
+    options += ["--public-ip", "2001:db8::1", "--public-udp-port", "40000"]
+    assert cli.run(["serve", *options]) == 0
     config = started[0]
     assert (config.host, config.port, config.udp_port) == ("::1", 0, 0)
     assert config.public_ips == ("192.0.2.1", "2001:db8::1")
+    assert config.public_udp_port == 40_000
+
+
+def test_without_a_mapped_port_the_real_one_is_announced(started, unused_tcp_port):
+    assert cli.run(["serve", "--port", str(unused_tcp_port)]) == 0
+    assert started[0].public_udp_port is None
 
 
 def test_a_taken_tcp_port_is_one_clear_line(started, capsys):

@@ -280,6 +280,19 @@ async def test_public_addresses_are_announced_instead(clock):
         assert {c.port for c in announced} == {endpoint.port}
 
 
+async def test_a_mapped_port_is_announced_and_the_real_one_used(clock, udp):
+    async with TransportEndpoint(
+        0, clock, public_port=40_000, local_addresses=lambda: LOOPBACK
+    ) as endpoint:
+        (candidate,) = endpoint.candidates()
+        assert (candidate.address, candidate.port) == ("127.0.0.1", 40_000)
+        assert endpoint.port != 40_000
+        peer, _ = opened(endpoint)
+        udp.sendto(check(peer), ("127.0.0.1", endpoint.port))
+        await asyncio.sleep(0.01)
+        assert peer.ice.selected == Path(0, udp.getsockname())
+
+
 async def test_addresses_come_and_go(clock, caplog):
     local = ["127.0.0.1"]
     async with TransportEndpoint(0, clock, local_addresses=lambda: local) as endpoint:
