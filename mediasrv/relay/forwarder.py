@@ -362,30 +362,47 @@ class Forwarder:
     # Repair
 
     def resend(
-        self, numbers: Sequence[int], history: PacketHistory, now: float, rtt_s: float
-    ) -> None:
+        self,
+        numbers: Sequence[int],
+        history: PacketHistory,
+        now: float,
+        rtt_s: float,
+        *,
+        is_lossy: bool = False,
+    ) -> bool:
         """Send again what a viewer asks for, in its numbers, as far as that makes sense.
 
         Not what is older than a keyframe that it got since, nor twice within a round trip, nor
-        more than a few times, nor what the history has forgotten.
+        more than a few times, nor what the history has forgotten. On a lossy way each goes twice
+        where RTX makes that possible: the loss of a repair costs two round trips, which players
+        do not wait for, and a second copy costs as little as the losses are rare.
+
+        Returns:
+            False when the viewer needs a keyframe to go on: Chromium itself would ask for one only
+            after three seconds without a picture.
         """
         self._settle()
-        again: list[bytes] = []
+        again: list[tuple[TrackPacket, Stretch]] = []
+        is_hopeful = True
         for number in numbers:
             found = self._numbering.find(number)
             packet = history.get(found[0]) if found else None
             if found is None or packet is None:
                 self._counters.repairs_missed += 1
+                if found is not None and history.is_forgotten(found[0]):
+                    is_hopeful = is_hopeful and _is_before_keyframe(found[0], history)
                 continue
-            is_old = history.keyframe is not None and packet.sequence < history.keyframe
+            is_old = _is_before_keyframe(packet.sequence, history)
+            if not is_old and self._repairs.is_exhausted(packet.sequence, now, rtt_s):
+                is_hopeful = False
             if is_old or not self._repairs.allow(packet.sequence, now, rtt_s):
                 self._counters.repairs_refused += 1
                 continue
-            written = self._write_again(packet, found[1], now)
-            if written is not None:
-                again.append(written)
-        for start in range(0, len(again), BATCH_PACKETS_MAX):
-            self._send_again(again[start : start + BATCH_PACKETS_MAX])
+            again.append((packet, found[1]))
+        copies = 2 if is_lossy and self._rtx is not None else 1
+        written = [self._write_again(packet, stretch, now) for packet, stretch in again * copies]
+        self._send_again([packet for packet in written if packet is not None])
+        return is_hopeful
 
     def _write_again(self, packet: TrackPacket, stretch: Stretch, now: float) -> bytes | None:
         """Write a packet once more, for RTX or as it was."""
@@ -416,12 +433,17 @@ class Forwarder:
 
     def _send_again(self, packets: Sequence[bytes]) -> None:
         buffer, overhead = self._outlet.buffer, self._outlet.overhead_bytes
-        spans, offset = [], 0
-        for packet in packets:
-            buffer[offset : offset + len(packet)] = packet
-            spans.append((offset, len(packet)))
-            offset += len(packet) + overhead
-        if self._outlet.send_packets(spans, runs_of(spans, overhead)):
-            self._counters.repaired += len(packets)
-        else:
-            self._counters.sends_failed += 1
+        for first in range(0, len(packets), BATCH_PACKETS_MAX):
+            spans, offset = [], 0
+            for packet in packets[first : first + BATCH_PACKETS_MAX]:
+                buffer[offset : offset + len(packet)] = packet
+                spans.append((offset, len(packet)))
+                offset += len(packet) + overhead
+            if self._outlet.send_packets(spans, runs_of(spans, overhead)):
+                self._counters.repaired += len(spans)
+            else:
+                self._counters.sends_failed += 1
+
+
+def _is_before_keyframe(sequence: int, history: PacketHistory) -> bool:
+    return history.keyframe is not None and sequence < history.keyframe

@@ -79,6 +79,10 @@ class PacketHistory:
         """Return a packet, None when it is not there any more."""
         return self._packets.get(sequence)
 
+    def is_forgotten(self, sequence: int) -> bool:
+        """Tell whether a packet has left and is not kept any more."""
+        return sequence <= self._forgotten
+
     def between(self, first: int, end: int) -> list[TrackPacket]:
         """Return the packets from ``first`` to before ``end``, in order, without the missing."""
         get = self._packets.get

@@ -47,7 +47,7 @@ class NackGenerator:
             self._highest = sequence
         elif sequence <= highest:
             found = self._missing.pop(sequence, None)
-            if found is not None and found.tries:
+            if found is not None and found.tries == 1:
                 self._time_answer(now - found.asked_at)
         else:
             if sequence - highest - 1 <= NACK_PENDING_MAX - len(self._missing):

@@ -39,6 +39,11 @@ class RepairPolicy:
         granted.at, granted.tries = now, granted.tries + 1
         return True
 
+    def is_exhausted(self, sequence: int, now: float, rtt_s: float) -> bool:
+        """Tell whether a packet was sent again as often as it may be, each time in vain."""
+        granted = self._granted.get(sequence)
+        return granted is not None and granted.tries >= TRIES_MAX and now - granted.at >= rtt_s
+
     def _forget_oldest(self) -> None:
         for sequence in sorted(self._granted)[: REMEMBERED_MAX // 2]:
             del self._granted[sequence]

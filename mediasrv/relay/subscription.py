@@ -12,6 +12,8 @@ from mediasrv.relay.track import LAYERS, TrackRelay
 
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
 SENDER_REPORT_S = 2.0
+# From this share of losses on a repair is lost too often to be sent only once.
+LOSSY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,13 @@ class Subscription:
             kind = self._kinds.get(message.media_ssrc)
             if kind is not None:
                 self.counters.nacks += len(message.sequences)
-                tracks[kind].resend(viewer, message.sequences, now, self.round_trip.rtt_s)
+                tracks[kind].resend(
+                    viewer,
+                    message.sequences,
+                    now,
+                    self.round_trip.rtt_s,
+                    is_lossy=self.loss >= LOSSY,
+                )
         elif isinstance(message, rtcp.KeyframeRequest):
             if any(self._kinds.get(ssrc) == "video" for ssrc in message.media_ssrcs):
                 self.counters.keyframe_requests += 1

@@ -348,11 +348,22 @@ class TrackRelay:
             del self._joining[viewer]
             self._singles[viewer] = joiner.forwarder
 
-    def resend(self, viewer: str, numbers: Sequence[int], now: float, rtt_s: float) -> None:
+    def resend(
+        self,
+        viewer: str,
+        numbers: Sequence[int],
+        now: float,
+        rtt_s: float,
+        *,
+        is_lossy: bool = False,
+    ) -> None:
         """Send a viewer again what it misses, in its numbers; see :meth:`Forwarder.resend`."""
         forwarder = self.forwarders.get(viewer)
-        if forwarder is not None:
-            forwarder.resend(numbers, self.history, now, rtt_s)
+        if forwarder is None:
+            return
+        is_hopeful = forwarder.resend(numbers, self.history, now, rtt_s, is_lossy=is_lossy)
+        if not is_hopeful and self._seekable:
+            self.keyframes.ask()
 
     # Time
 
