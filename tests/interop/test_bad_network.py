@@ -1,0 +1,128 @@
+"""Real Chromium viewers behind a real proxy that loses, limits and darkens.
+
+The host's network stays perfect. Machines that run tests are shared and noisy, so a viewer is
+compared with what the host managed to encode in the same seconds; the absolute figures are those of
+``python -m benchmarks network``.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from benchmarks.browsers import HostPage, ViewerPage
+from benchmarks.impairment_proxy import ImpairmentProxy, impaired_server
+from benchmarks.live_server import RunningServer
+from benchmarks.network import BLACKOUT_S, NETWORKS, lane_of, watch
+
+pytestmark = pytest.mark.browser
+
+SETTLE_S = 4.0
+WATCH_S = 8.0
+# Without repair a viewer at 5 % loss gets a frame every three seconds.
+SHARE_AT_5 = 0.7
+SHARE_AT_20 = 0.3
+LONGEST_GAP_AT_5_MS = 1500.0
+RECOVERY_MS = 4000.0
+
+
+@pytest.fixture(scope="module")
+def impaired() -> Iterator[tuple[RunningServer, ImpairmentProxy]]:
+    """A server whose media pass the proxy, for the module."""
+    with impaired_server() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(impaired: tuple[RunningServer, ImpairmentProxy]) -> ImpairmentProxy:
+    """The network between everybody and the server."""
+    return impaired[1]
+
+
+@pytest.fixture
+def server(impaired: tuple[RunningServer, ImpairmentProxy]) -> RunningServer:
+    """The server behind the proxy, for the pages of ``conftest``."""
+    return impaired[0]
+
+
+@pytest.fixture
+def live(host: HostPage, proxy: ImpairmentProxy) -> HostPage:
+    """A host that is live, on a perfect network."""
+    proxy.next_lane("host")
+    host.go_live()
+    return host
+
+
+@pytest.fixture
+def watching(
+    viewer_browser: Browser, server: RunningServer, room: str, live: HostPage
+) -> Iterator[list[ViewerPage]]:
+    """Viewers that a test lets in; closed afterwards."""
+    del live
+    pages: list[ViewerPage] = []
+    yield pages
+    for page in pages:
+        page.close()
+
+
+def join(
+    watching: list[ViewerPage], browser: Browser, server: RunningServer, room: str
+) -> ViewerPage:
+    watching.append(ViewerPage(browser, server.url, room))
+    return watching[-1]
+
+
+def test_at_five_percent_loss_a_viewer_sees_nearly_every_frame(
+    live: HostPage,
+    watching: list[ViewerPage],
+    viewer_browser: Browser,
+    server: RunningServer,
+    room: str,
+    proxy: ImpairmentProxy,
+):
+    lane = lane_of(proxy, "five", NETWORKS["loss 5 %"])
+    viewer = join(watching, viewer_browser, server, room)
+    viewer.until_playing()
+    viewer.wait(SETTLE_S)
+    (seen,) = watch(live, [viewer], WATCH_S)
+    assert lane.counters()["down"]["lost"] > 20
+    assert seen.frames >= SHARE_AT_5 * seen.host_fps * WATCH_S
+    assert seen.longest_ms < LONGEST_GAP_AT_5_MS
+
+
+def test_at_twenty_percent_loss_it_degrades_and_does_not_disconnect(
+    live: HostPage,
+    watching: list[ViewerPage],
+    viewer_browser: Browser,
+    server: RunningServer,
+    room: str,
+    proxy: ImpairmentProxy,
+):
+    lane_of(proxy, "twenty", NETWORKS["loss 20 %"])
+    viewer = join(watching, viewer_browser, server, room)
+    viewer.until_playing()
+    viewer.wait(SETTLE_S)
+    (seen,) = watch(live, [viewer], WATCH_S)
+    assert seen.rejoins == 0
+    assert seen.frames >= SHARE_AT_20 * seen.host_fps * WATCH_S
+    assert viewer.state == "live"
+    assert viewer.page.evaluate("() => window.mediasrv.pc.connectionState") == "connected"
+
+
+def test_after_a_blackout_of_five_seconds_the_picture_is_soon_back(
+    live: HostPage,
+    watching: list[ViewerPage],
+    viewer_browser: Browser,
+    server: RunningServer,
+    room: str,
+    proxy: ImpairmentProxy,
+):
+    lane = lane_of(proxy, "dark", NETWORKS["blackout 5 s"])
+    viewer = join(watching, viewer_browser, server, room)
+    viewer.until_playing()
+    viewer.wait(SETTLE_S)
+    (seen,) = watch(live, [viewer], BLACKOUT_S + WATCH_S, blackout=lane)
+    assert seen.longest_ms >= (BLACKOUT_S - 1) * 1000, "it was not dark"
+    assert seen.recovered_ms is not None
+    assert seen.recovered_ms < RECOVERY_MS
+    assert seen.rejoins == 0
