@@ -1,0 +1,61 @@
+"""A server under test, as the benchmark sees it."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from benchmarks.live_server import running_server
+from benchmarks.load.publisher import PlainTarget
+from benchmarks.load.signalling import OurSignalling, Signalling
+
+# linux/time.h: the CPU-time clock of another process, with all its threads, in nanoseconds.
+_CPUCLOCK_SCHED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A running server.
+
+    Attributes:
+        name: For tables.
+        pid: Of the process that forwards.
+        signalling: How viewers come.
+        target: Where the publisher goes.
+        metrics_url: Where it shows its own figures, None where it has none.
+    """
+
+    name: str
+    pid: int
+    signalling: Signalling
+    target: str | PlainTarget
+    metrics_url: str | None = None
+
+    def cpu_s(self) -> float:
+        """CPU time of the process, user and system, children not counted."""
+        return time.clock_gettime_ns((~self.pid << 3) | _CPUCLOCK_SCHED) / 1e9
+
+    def rss_kib(self) -> float:
+        """Resident memory of the process."""
+        return float(psutil.Process(self.pid).memory_info().rss) / 1024
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process, all its threads and its children on one core; new ones inherit it."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for process in processes:
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, {core})
+
+
+@contextmanager
+def our_server(core: int) -> Iterator[Subject]:
+    """Start mediasrv on ``core``, without beauty workers."""
+    with running_server(filter_spares=0) as server:
+        pin(server.process.pid, core)
+        url = server.url
+        signalling = OurSignalling(url)
+        yield Subject("mediasrv", server.process.pid, signalling, url, f"{url}/metrics")
