@@ -49,9 +49,7 @@ def write_check(username: str, password: bytes, tie_breaker: int) -> bytes:
     body = header + attributes
     body += _attribute(MESSAGE_INTEGRITY, hmac.digest(password, body, sha1))
     body = body[:2] + (len(body) - HEADER_BYTES + 8).to_bytes(2, "big") + body[4:]
-    return body + _attribute(
-        FINGERPRINT, (zlib.crc32(body) ^ FINGERPRINT_XOR).to_bytes(4, "big")
-    )
+    return body + _attribute(FINGERPRINT, (zlib.crc32(body) ^ FINGERPRINT_XOR).to_bytes(4, "big"))
 
 
 def is_success(datagram: bytes) -> bool:

@@ -9,7 +9,6 @@ import gc
 import os
 import select
 import struct
-import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -45,7 +44,6 @@ class CrowdResult:
 
     Attributes:
         recording: What arrived.
-        cpu_share: CPU time of the crowd's process by elapsed time.
         drops: Datagrams that found a viewer's own queue full.
         decrypted: Packets of the sample viewer that could be decrypted.
         forged: Packets of the sample viewer that could not.
@@ -53,7 +51,6 @@ class CrowdResult:
     """
 
     recording: Recording
-    cpu_share: float
     drops: int
     decrypted: int
     forged: int
@@ -81,8 +78,8 @@ class _Viewer:
         "_shared",
         "_tails",
         "decrypted",
-        "forged",
         "first_media",
+        "forged",
         "is_sample",
         "peer",
         "ssrc",
@@ -121,7 +118,7 @@ class _Viewer:
             elif kind == UDP_GRO:
                 segment = int.from_bytes(value, "little")
         last = (size - 1) // segment * segment
-        self._tails[second & 0x7F] = buffer[last + 2 : last + 12]
+        self._tails[second & 0x7F] = bytes(buffer[last + 2 : last + 12])
         if shared.is_recording:
             recording = shared.recording
             recording.trains += _TRAIN.pack(self._index, size, segment) + stamp + buffer[:12]
@@ -236,14 +233,12 @@ class Crowd:
     async def record(self, stop: "asyncio.Future[object]") -> CrowdResult:
         """Note everything until ``stop`` is done."""
         drops = self._drops()
-        began, cpu_s = time.monotonic(), time.process_time()
         self._shared.is_recording = True
         await stop
         self._shared.is_recording = False
         sample = self._viewers[0]
         return CrowdResult(
             self._shared.recording,
-            (time.process_time() - cpu_s) / (time.monotonic() - began),
             self._drops() - drops,
             sample.decrypted,
             sample.forged,

@@ -178,7 +178,9 @@ def _delays(
     stamp_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]",
     left_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]",
     step: int,
-) -> "tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]":
+) -> (
+    "tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]"
+):
     """Match one viewer's frames with the publisher's: index of the frame, delay in ns.
 
     Servers write timestamps of their own, a constant off. Of all the offsets by which no frame

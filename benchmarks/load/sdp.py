@@ -54,18 +54,24 @@ class RemoteSide:
         return min(self.addresses, key=lambda address: address[0].startswith("127."))
 
 
-def write_offer(local: LocalSide, direction: str, ssrcs: dict[str, int] | None = None) -> str:
+def write_offer(
+    local: LocalSide,
+    direction: str,
+    ssrcs: dict[str, int] | None = None,
+    setup: str = "actpass",
+) -> str:
     """Offer Opus and VP8, bundled.
 
     Args:
         local: The offering peer.
         direction: ``"recvonly"`` or ``"sendonly"``.
         ssrcs: By kind, of what is sent.
+        setup: ``"active"`` for servers that would otherwise be the DTLS client themselves.
     """
-    lines = [*_head(["0", "1"]), *_section(local, "audio", "0", direction, _CODECS["audio"])]
-    lines += _ssrc_lines(ssrcs, "audio")
-    lines += _section(local, "video", "1", direction, _CODECS["video"])
-    lines += _ssrc_lines(ssrcs, "video")
+    lines = _head(["0", "1"])
+    for mid, kind in enumerate(("audio", "video")):
+        lines += _section(local, kind, str(mid), direction, _CODECS[kind], setup=setup)
+        lines += _ssrc_lines(ssrcs, kind)
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -125,7 +131,7 @@ def _head(mids: Sequence[str]) -> list[str]:
 
 
 def _section(
-    local: LocalSide, kind: str, mid: str, direction: str, codec: str, *, setup: str = "actpass"
+    local: LocalSide, kind: str, mid: str, direction: str, codec: str, *, setup: str
 ) -> list[str]:
     payload_type = codec.split(" ", 1)[0]
     host, port = local.address

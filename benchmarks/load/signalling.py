@@ -31,6 +31,24 @@ class Signalling(Protocol):
         """Exchange descriptions for a new viewer; returns the server's."""
 
 
+class Publishing(Protocol):
+    """A server that takes a publisher over WebRTC."""
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the publication."""
+
+    async def publish(self, peer: LightPeer, ssrcs: dict[str, int]) -> RemoteSide:
+        """Exchange descriptions as the host; returns the server's."""
+
+
 class OurSignalling:
     """mediasrv's own protocol: a websocket per viewer, which stays open."""
 

@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.live_server import running_server
 from benchmarks.load.publisher import PlainTarget
-from benchmarks.load.signalling import OurSignalling, Signalling
+from benchmarks.load.signalling import OurSignalling, Publishing, Signalling
 
 # linux/time.h: the CPU-time clock of another process, with all its threads, in nanoseconds.
 _CPUCLOCK_SCHED = 2
@@ -26,21 +26,28 @@ class Subject:
         signalling: How viewers come.
         target: Where the publisher goes.
         metrics_url: Where it shows its own figures, None where it has none.
+        keeps_timestamps: Whether a frame can be told by its timestamp; not after new encoding.
     """
 
     name: str
     pid: int
     signalling: Signalling
-    target: str | PlainTarget
+    target: Publishing | PlainTarget
     metrics_url: str | None = None
+    keeps_timestamps: bool = True
 
     def cpu_s(self) -> float:
         """CPU time of the process, user and system, children not counted."""
-        return time.clock_gettime_ns((~self.pid << 3) | _CPUCLOCK_SCHED) / 1e9
+        return cpu_s(self.pid)
 
     def rss_kib(self) -> float:
         """Resident memory of the process."""
         return float(psutil.Process(self.pid).memory_info().rss) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process of this machine, all its threads, user and system."""
+    return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) / 1e9
 
 
 def pin(pid: int, core: int) -> None:
@@ -52,10 +59,11 @@ def pin(pid: int, core: int) -> None:
 
 
 @contextmanager
-def our_server(core: int) -> Iterator[Subject]:
+def our_server(core: int, address: str) -> Iterator[Subject]:
     """Start mediasrv on ``core``, without beauty workers."""
+    del address  # all of them are served
     with running_server(filter_spares=0) as server:
         pin(server.process.pid, core)
         url = server.url
         signalling = OurSignalling(url)
-        yield Subject("mediasrv", server.process.pid, signalling, url, f"{url}/metrics")
+        yield Subject("mediasrv", server.process.pid, signalling, signalling, f"{url}/metrics")
