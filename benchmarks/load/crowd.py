@@ -6,7 +6,6 @@ measurement. One viewer decrypts everything, to prove that what comes is what wa
 
 import asyncio
 import gc
-import os
 import select
 import struct
 from dataclasses import dataclass, field
@@ -19,7 +18,10 @@ from benchmarks.load.dtls import Identity
 from benchmarks.load.peer import SO_TIMESTAMPNS, UDP_GRO, LightPeer, NotConnected
 from benchmarks.load.recording import Recording
 from benchmarks.load.signalling import Signalling
+from benchmarks.load.subject import settle
+from mediasrv.client.errors import ClientError
 from mediasrv.relay import rtcp
+from signaling.errors import SignalingError
 
 JOINING_AT_ONCE = 24
 # Sockets are polled in turns instead of waking the process for each datagram: on loopback it is
@@ -263,7 +265,7 @@ def run_crowd(
     Sends ``("joined", n)`` while joining and ``("ready", n)``; then starts and ends the window at
     the next two messages, and sends a CrowdResult. A failure is sent as ``("failed", text)``.
     """
-    os.sched_setaffinity(0, {core})
+    settle(0, core)
     uvloop.run(_run(pipe, signalling, count, local_ip, gro=gro))
 
 
@@ -286,7 +288,7 @@ async def _run(
             await asyncio.to_thread(pipe.recv)
             waiting = asyncio.create_task(asyncio.to_thread(pipe.recv))
             pipe.send(await crowd.record(waiting))
-        except* NotConnected as group:
+        except* (NotConnected, ClientError, SignalingError, OSError, RuntimeError) as group:
             pipe.send(("failed", f"{len(group.exceptions)} viewers: {group.exceptions[0]}"))
         finally:
             for task in background:

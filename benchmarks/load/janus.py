@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -21,9 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from benchmarks.load.peer import LightPeer
-from benchmarks.load.publisher import PlainTarget
 from benchmarks.load.sdp import RemoteSide, read_remote, write_answer
-from benchmarks.load.subject import Subject
+from benchmarks.load.subject import PlainTarget, Subject, settle
 
 MOUNTPOINT = 1
 START_TIMEOUT_S = 20.0
@@ -191,7 +189,7 @@ def janus_server(core: int, address: str) -> Iterator[Subject]:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=partial(os.sched_setaffinity, 0, {core}),  # noqa: PLW1509
+                preexec_fn=partial(settle, 0, core),  # noqa: PLW1509
             )
             try:
                 _wait_for(process, websocket, folder / "log")

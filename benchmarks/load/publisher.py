@@ -1,12 +1,9 @@
 """The publishing side of the load, a process of its own so that reading never delays a frame."""
 
 import asyncio
-import contextlib
-import os
 import secrets
 import socket
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from benchmarks.load.dtls import Identity
@@ -14,19 +11,11 @@ from benchmarks.load.pacing import PacedSender
 from benchmarks.load.peer import LightPeer
 from benchmarks.load.signalling import Publishing
 from benchmarks.load.stream import Stream
+from benchmarks.load.subject import PlainTarget, settle
 from mediasrv.relay import rtcp
 
 CONSENT_S = 4.0
 RECEIVE_BYTES = 2048
-NICENESS = -10
-
-
-@dataclass(frozen=True, slots=True)
-class PlainTarget:
-    """Where a server takes plain RTP: address and port by kind; RTCP goes the same way."""
-
-    host: str
-    ports: dict[str, int]
 
 
 def run_publisher(
@@ -43,10 +32,7 @@ def run_publisher(
         core: To run on.
         local_ip: Address to send from.
     """
-    os.sched_setaffinity(0, {core})
-    with contextlib.suppress(PermissionError):
-        # The stream must be on time even when somebody else wants the core; it needs 2 % of it.
-        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    settle(0, core)
     if isinstance(target, PlainTarget):
         _publish_plain(pipe, target, stream)
     else:

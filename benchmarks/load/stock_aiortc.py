@@ -5,7 +5,6 @@ Run as a program it is the server, written as aiortc's own examples are.
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from benchmarks.live_server import REPOSITORY
 from benchmarks.load.peer import LightPeer
 from benchmarks.load.sdp import RemoteSide, read_remote, write_offer
-from benchmarks.load.subject import Subject
+from benchmarks.load.subject import Subject, settle
 
 # More saturate a core: each viewer has an encoder.
 VIEWERS_MAX = 5
@@ -69,7 +68,7 @@ def aiortc_server(core: int, address: str) -> Iterator[Subject]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=partial(os.sched_setaffinity, 0, {core}),  # noqa: PLW1509
+        preexec_fn=partial(settle, 0, core),  # noqa: PLW1509
     )
     try:
         assert process.stdout is not None

@@ -5,15 +5,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from benchmarks.live_server import running_server
-from benchmarks.load.publisher import PlainTarget
 from benchmarks.load.signalling import OurSignalling, Publishing, Signalling
 
 # linux/time.h: the CPU-time clock of another process, with all its threads, in nanoseconds.
 _CPUCLOCK_SCHED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTarget:
+    """Where a server takes plain RTP.
+
+    Attributes:
+        host: Address.
+        ports: By kind.
+    """
+
+    host: str
+    ports: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +63,37 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) / 1e9
 
 
+# Of the whole session's scheduling group; with autogroups, niceness counts only within a session.
+PRECEDENCE = -10
+_AUTOGROUP = Path("/proc/self/autogroup")
+
+
+@contextmanager
+def precedence() -> Iterator[None]:
+    """Let this session and all it starts run before others of the machine, where that is allowed.
+
+    Raises:
+        PermissionError: Only root may.
+    """
+    before = _AUTOGROUP.read_text().split()[-1]
+    _AUTOGROUP.write_text(str(PRECEDENCE))
+    try:
+        yield
+    finally:
+        _AUTOGROUP.write_text(before)
+
+
+def settle(thread_id: int, core: int) -> None:
+    """Keep a thread, and what it starts from now on, on one core."""
+    os.sched_setaffinity(thread_id, {core})
+
+
 def pin(pid: int, core: int) -> None:
-    """Keep a process, all its threads and its children on one core; new ones inherit it."""
+    """Settle a process, all its threads and its children on one core; new ones inherit it."""
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in processes:
         for thread in process.threads():
-            os.sched_setaffinity(thread.id, {core})
+            settle(thread.id, core)
 
 
 @contextmanager
