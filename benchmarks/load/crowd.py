@@ -33,6 +33,7 @@ CONSENT_S = 5.0
 REPORT_S = 1.0
 SLOTS = 20  # of a second: reports and checks are spread over them
 FIRST_MEDIA_TIMEOUT_S = 20.0
+PROGRESS_S = 3.0
 BUFFER_BYTES = 65_536
 ANCILLARY_BYTES = 128
 ESTIMATE_BPS = 20_000_000
@@ -289,7 +290,7 @@ async def _run(
             waiting = asyncio.create_task(asyncio.to_thread(pipe.recv))
             pipe.send(await crowd.record(waiting))
         except* (NotConnected, ClientError, SignalingError, OSError, RuntimeError) as group:
-            pipe.send(("failed", f"{len(group.exceptions)} viewers: {group.exceptions[0]}"))
+            pipe.send(("failed", f"after {crowd.connected} had joined: {_first(group)}"))
         finally:
             for task in background:
                 task.cancel()
@@ -297,7 +298,15 @@ async def _run(
             crowd.close()
 
 
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error that is no group itself."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 async def _tell_progress(pipe: Connection, crowd: Crowd) -> None:
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(PROGRESS_S)
         pipe.send(("joined", crowd.connected))

@@ -23,7 +23,7 @@ from benchmarks.load.subject import Subject, cpu_s
 
 FORWARD_DELAY = "mediasrv_forward_delay_seconds"
 LIVE_TIMEOUT_S = 30.0
-# Silence of a crowd that is joining; it tells its progress every second.
+# Silence of a crowd that is joining; it tells its progress every few seconds.
 PROGRESS_TIMEOUT_S = 60.0
 # After the last viewer has joined: replayed pictures and keyframes for joiners are over.
 SETTLE_S = 2.0
