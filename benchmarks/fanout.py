@@ -191,7 +191,7 @@ def _line(row: Row) -> str:
     assert isinstance(forward, dict)
     assert isinstance(load, dict)
     assert isinstance(others, dict)
-    delays = "/".join(f"{forward.get(name, float('nan')):.2f}" for name in ("p50", "p95", "p99"))
+    delays = "/".join(f"{ms:.2f}" for name, ms in forward.items() if name != "max") or "-"
     noise = max(others.values())
     return (
         f"{begin}{row['cpu_us_per_packet']:>9.2f} {row['packets_per_s']:>9} "
