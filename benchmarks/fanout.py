@@ -7,6 +7,7 @@ others with the same load.
 
 import argparse
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -64,8 +65,13 @@ def _counts(text: str) -> list[int]:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print a table, return it."""
-    with precedence() if options.precedence else nullcontext():
-        return _run(options)
+    # Whoever ends us, with timeout(1) say, must not leave servers and viewers behind.
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        with precedence() if options.precedence else nullcontext():
+            return _run(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(options: argparse.Namespace) -> dict[str, object]:
