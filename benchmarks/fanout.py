@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from benchmarks.load.janus import MISSING, find_janus, janus_server
 from benchmarks.load.measuring import Cores, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
-from benchmarks.load.stream import Stream, encode_stream
+from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
 from mediasrv.transport.addresses import usable_local_addresses
 
@@ -154,6 +154,10 @@ def knee_of(row: Row) -> str | None:
         return f"the server's core is {100 * share:.0f} % busy"
     if loss > KNEE_LOSS:
         return f"{100 * loss:.2f} % of the packets were lost"
+    arrival = row.get("arrival_ms")
+    late_ms = arrival["last"]["p50"] if isinstance(arrival, dict) and arrival else 0.0
+    if late_ms > 1000 / FPS:
+        return f"half of the frames reach the last viewer {late_ms:.0f} ms late, after the next left"
     return None
 
 

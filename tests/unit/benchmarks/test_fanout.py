@@ -81,11 +81,14 @@ def test_a_sound_load_is_trusted():
     assert distrust(0.5, crowd(), 10) is None
 
 
-def test_the_knee_is_where_the_core_is_full_or_packets_are_lost():
+def test_the_knee_is_where_the_core_is_full_or_packets_are_lost_or_late():
     fine = {"server_core_share": 0.5, "loss": 0.0}
     assert knee_of(fine) is None
     assert "96 %" in (knee_of({**fine, "server_core_share": 0.96}) or "")
     assert "lost" in (knee_of({**fine, "loss": 0.01}) or "")
+    late = {"last": {"p50": 50.0}}
+    assert "50 ms late" in (knee_of({**fine, "arrival_ms": late}) or "")
+    assert knee_of({**fine, "arrival_ms": {"last": {"p50": 30.0}}}) is None
     assert knee_of({"failed": "nobody came"}) == "nobody came"
 
 
