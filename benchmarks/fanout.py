@@ -157,7 +157,7 @@ def knee_of(row: Row) -> str | None:
     arrival = row.get("arrival_ms")
     late_ms = arrival["last"]["p50"] if isinstance(arrival, dict) and arrival else 0.0
     if late_ms > 1000 / FPS:
-        return f"half of the frames reach the last viewer {late_ms:.0f} ms late, after the next left"
+        return f"half of the frames are {late_ms:.0f} ms late at the last viewer"
     return None
 
 
