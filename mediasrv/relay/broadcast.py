@@ -22,6 +22,9 @@ from mediasrv.relay.track import TrackRelay
 
 AUDIO_HZ = 48_000
 VIDEO_HZ = 90_000
+# Who is due for a sender report is looked up at this pace; the lips of a viewer who has just joined
+# are in sync that much later.
+REPORTS_EVERY_S = 0.1
 # A viewer on a good network needs this long from joining until packets can be sent to it.
 CONNECT_S = 0.5
 
@@ -88,6 +91,7 @@ class Broadcast:
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
         self._rates = LayerRates()
+        self._reports_at = 0.0
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
 
@@ -332,11 +336,14 @@ class Broadcast:
                 self._host_keyframes.ask()
         self._ask_keyframes(now)
         rates_bps = self._rates.update(self.tracks["video"].layer_bytes, now)
-        for viewer, subscription in self.subscriptions.items():
-            subscription.report(self.tracks, now)
-            if rates_bps is not None:
+        if rates_bps is not None:
+            for viewer, subscription in self.subscriptions.items():
                 layer = subscription.choose_layer(rates_bps, now)
                 self.tracks["video"].want_layer(viewer, layer)
+        if now >= self._reports_at:
+            self._reports_at = now + REPORTS_EVERY_S
+            for subscription in self.subscriptions.values():
+                subscription.report(self.tracks, now)
 
     @property
     def _is_filtered(self) -> bool:

@@ -17,8 +17,10 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCDtlsTransport,
+    SRTPProtectionProfile,
 )
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from OpenSSL import SSL
 from pylibsrtp import _binding
 
 from mediasrv.errors import NegotiationError
@@ -41,6 +43,9 @@ SRTP_OVERHEAD_BYTES = {
 # What aioice leaves out when it gathers.
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
 
+
+# SSL_MODE_RELEASE_BUFFERS of openssl/ssl.h: idle connections keep no record buffers.
+_MODE_RELEASE_BUFFERS = 0x10
 
 # Objects of cffi, which has no types for them.
 SrtpContext: TypeAlias = Any
@@ -240,9 +245,27 @@ class DtlsServer:
             self._closed.set()
 
 
+class _ServerCertificate(RTCCertificate):
+    """A certificate whose peers share one TLS context.
+
+    aiortc makes one per peer, which takes 60 KiB and a millisecond each.
+    """
+
+    _shared: tuple[list[SRTPProtectionProfile], SSL.Context] | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        if self._shared is None or self._shared[0] != srtp_profiles:
+            context = super()._create_ssl_context(srtp_profiles)
+            # Peers come with a new certificate each time, so there is nothing to resume.
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+            context.set_mode(_MODE_RELEASE_BUFFERS)
+            self._shared = (srtp_profiles, context)
+        return self._shared[1]
+
+
 def make_certificate() -> tuple[RTCCertificate, tuple[str, str]]:
     """Make the server's certificate and the SHA-256 fingerprint that answers announce."""
-    certificate = RTCCertificate.generateCertificate()
+    certificate = _ServerCertificate.generateCertificate()
     for fingerprint in certificate.getFingerprints():
         if fingerprint.algorithm == "sha-256":
             return certificate, (fingerprint.algorithm, fingerprint.value)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from mediasrv.relay import rtcp
+from mediasrv.relay.broadcast import REPORTS_EVERY_S
 from mediasrv.relay.estimate import MAX_BPS
 from mediasrv.relay.publisher import REPORT_S
 from mediasrv.relay.subscription import SENDER_REPORT_S
@@ -346,11 +347,11 @@ class TestSenderReports:
         studio.pass_time(3)
         assert outlet.reports(1001) == []
         clock.report("video")
-        studio.pass_time(0.02)
+        studio.pass_time(REPORTS_EVERY_S)
         assert len(outlet.reports(1001)) == 1
         assert outlet.reports(1000) == []
         clock.report("audio")
-        studio.pass_time(0.02)
+        studio.pass_time(REPORTS_EVERY_S)
         assert len(outlet.reports(1000)) == 1
         studio.pass_time(4.5)
         assert SENDER_REPORT_S == 2.0
