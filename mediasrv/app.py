@@ -16,6 +16,7 @@ import mediasrv
 from filters.parameters import Parameters
 from mediasrv.config import ServerConfig
 from mediasrv.http.api import api_router
+from mediasrv.http.metrics import metrics_router
 from mediasrv.http.pages import install_pages
 from mediasrv.http.websocket import serve_websocket
 from mediasrv.node import Node, new_peer_id, new_resume_token
@@ -64,6 +65,7 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
         redoc_url=None,
     )
     app.include_router(api_router(lambda: running["node"], Parameters.json_schema(), clock=clock))
+    app.include_router(metrics_router(lambda: running["node"]))
 
     @app.websocket("/ws")
     async def websocket(websocket: WebSocket) -> None:

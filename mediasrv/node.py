@@ -7,7 +7,7 @@ of workers takes time, and that runs in the background, guarded.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,8 @@ from mediasrv.errors import NegotiationError, UnsupportedCodec
 from mediasrv.filter_switch import FilterStreams
 from mediasrv.room_media import RoomMedia
 from mediasrv.rooms import Directory, HostGone, Outcome, PeerId, RoomClosed, RoomListing
-from mediasrv.transport.endpoint import TransportEndpoint
+from mediasrv.transport.burst import BurstCounters
+from mediasrv.transport.endpoint import EndpointCounters, TransportEndpoint
 from signaling.errors import ErrorCode, Refused
 from signaling.messages import (
     ClientMessage,
@@ -112,6 +113,26 @@ class Node:
     def udp_port(self) -> int:
         """The UDP port of all media."""
         return self._endpoint.port
+
+    @property
+    def rooms(self) -> Mapping[str, RoomMedia]:
+        """The media of each room."""
+        return self._media
+
+    @property
+    def endpoint_counters(self) -> EndpointCounters:
+        """Datagrams by fate."""
+        return self._endpoint.counters
+
+    @property
+    def burst_counters(self) -> BurstCounters:
+        """What left in bursts."""
+        return self._endpoint.burst.counters
+
+    @property
+    def peer_count(self) -> int:
+        """Transports that are not closed."""
+        return len(self._endpoint.peers)
 
     def listing(self) -> list[RoomListing]:
         """List all rooms for the lobby."""

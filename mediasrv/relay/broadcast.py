@@ -6,11 +6,11 @@ video's way is decided here, because only here is it known which packet a source
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
-from mediasrv.relay.forwarder import Outlet
+from mediasrv.relay.forwarder import ForwarderCounters, Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.lanes import Fanout, PlainGroup
@@ -90,6 +90,7 @@ class Broadcast:
         self._on_filter_keyframe = on_filter_keyframe
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
+        self._departed = {kind: ForwarderCounters() for kind in self.tracks}
         self._rates = LayerRates()
         self._reports_at = 0.0
         self._host_keyframes = KeyframeRequests()
@@ -302,7 +303,10 @@ class Broadcast:
 
     def unsubscribe(self, viewer: str) -> None:
         """Stop sending to a viewer; unknown ones are ignored."""
-        self.subscriptions.pop(viewer, None)
+        subscription = self.subscriptions.pop(viewer, None)
+        if subscription is not None:
+            for kind, forwarder in subscription.forwarders.items():
+                self._departed[kind].add(forwarder.counters)
         for track in self.tracks.values():
             track.remove(viewer)
 
@@ -314,6 +318,19 @@ class Broadcast:
         for message in self._parse_rtcp(compound):
             subscription.receive(viewer, message, self.tracks, now)
         self._ask_keyframes(now)
+
+    def forwarded(self) -> dict[str, ForwarderCounters]:
+        """Sum up by kind what all viewers were sent, those who have left included."""
+        totals = {kind: replace(counters) for kind, counters in self._departed.items()}
+        for subscription in self.subscriptions.values():
+            for kind, forwarder in subscription.forwarders.items():
+                totals[kind].add(forwarder.counters)
+        return totals
+
+    @property
+    def keyframe_requests_sent(self) -> int:
+        """How often the host was asked for a keyframe."""
+        return self._host_keyframes.sent
 
     # Time
 

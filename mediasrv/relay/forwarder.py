@@ -6,7 +6,7 @@ packet again. Viewers who get the same in step are served by their lane (lanes.p
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from mediasrv.relay import vp8
@@ -80,6 +80,12 @@ class ForwarderCounters:
     repaired: int = 0
     repairs_refused: int = 0
     repairs_missed: int = 0
+
+    def add(self, other: "ForwarderCounters") -> None:
+        """Add another viewer's counts."""
+        for field in fields(self):
+            total = getattr(self, field.name) + getattr(other, field.name)
+            setattr(self, field.name, total)
 
 
 class Totals(Protocol):
