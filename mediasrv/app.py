@@ -1,5 +1,6 @@
 """The one place that builds concrete classes: from a configuration to a running server."""
 
+import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -121,6 +122,10 @@ class _Server(uvicorn.Server):
             port = self.servers[0].sockets[0].getsockname()[1]
             node: Node = self.config.app.state.node  # type: ignore[union-attr]
             click.echo(_welcome(self.config.host, port, node.udp_port))
+            # What has been loaded by now stays: the collector need not look through it again, in
+            # the middle of a frame.
+            gc.collect()
+            gc.freeze()
 
 
 def _welcome(host: str, port: int, udp_port: int) -> str:

@@ -162,7 +162,7 @@ class BurstGroup:
         names = route.names[first : first + len(wave)]
         if len(slots) < len(wave):
             lost += [route.positions[first + i] for i in sorted(set(range(len(wave))) - set(slots))]
-            names = names[slots]
+            names = names[list(slots)]
         copies.describe(slots, names)
         count, entry, port = len(slots) * runs, 0, self._burst.port
         file_descriptor = port.file_descriptor(route.socket_id)
@@ -218,24 +218,28 @@ class _Copies:
 
     def write(
         self, viewers: Sequence[tuple[SrtpContext, int, int, int]], length: Pointer
-    ) -> list[int]:
+    ) -> Sequence[int]:
         """Write and protect a copy for each viewer; returns the slots where that succeeded."""
         while len(self._slots) < len(viewers):
             self._slots.append(self._slot(len(self._slots)))
         memory, template = self._buffer.memory, self._layout.template
         pack_into, protect = SEQUENCE_TICKS_SSRC.pack_into, srtp_protect
-        refused = set()
-        for slot, (context, ssrc, offset, picture_offset) in enumerate(viewers):
-            copy, packets = self._slots[slot]
+        refused: set[int] = set()
+        for (context, ssrc, offset, picture_offset), (copy, packets) in zip(
+            viewers, self._slots, strict=False
+        ):
             copy[:] = template
             if picture_offset:
-                shift_pictures(memory, self._layout.pictures, picture_offset, slot * len(template))
+                base = packets[0][0] - self._layout.fields[0][0]
+                shift_pictures(memory, self._layout.pictures, picture_offset, base)
             for at, sequence, ticks, size, pointer in packets:
                 pack_into(memory, at, (sequence + offset) & 0xFFFF, ticks, ssrc)
                 length[0] = size
                 if protect(context, pointer, length):
-                    refused.add(slot)
-        return [slot for slot in range(len(viewers)) if slot not in refused]
+                    refused.add(id(copy))
+        if not refused:
+            return range(len(viewers))
+        return [slot for slot in range(len(viewers)) if id(self._slots[slot][0]) not in refused]
 
     def _slot(self, slot: int) -> tuple[memoryview, list[tuple[int, int, int, int, Pointer]]]:
         layout, buffer = self._layout, self._buffer
