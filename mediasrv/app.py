@@ -41,6 +41,7 @@ def processing_config(config: ServerConfig) -> ProcessingConfig:
         spares=config.filter_spares,
         extra_stages=config.filter_extra_stages,
         python_path=config.filter_python_path,
+        sandbox=config.filter_sandbox,
     )
     if config.filter_workers_max is None:
         return processing

@@ -84,17 +84,26 @@ def cli() -> None:
     type=click.IntRange(1, 65535),
     help="Announce this port instead of --udp-port, behind NAT or a container's port mapping.",
 )
+@click.option(
+    "--sandbox",
+    type=click.Choice(["strict", "best-effort", "off"]),
+    help="How far beauty workers must be locked in before they may filter.  "
+    "[default: strict on Linux, best-effort elsewhere]",
+)
 def serve(
     host: str,
     port: int,
     udp_port: int | None,
     public_ips: tuple[str, ...],
     public_udp_port: int | None,
+    sandbox: str | None,
 ) -> None:
     """Run the server."""
     from mediasrv.commands.serve import run_server  # noqa: PLC0415 - only what a command needs
 
-    run_server(host, port, udp_port, public_ips, public_udp_port, debug=_debugging())
+    run_server(
+        host, port, udp_port, public_ips, public_udp_port, sandbox, debug=_debugging()
+    )
 
 
 @cli.command()

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from mediasrv.processing.confinement import SandboxLevel, usual_level
+
 # What a host gets when it switches the filter on without having chosen: visible, but restrained.
 STARTING_PARAMETERS: Mapping[str, int] = MappingProxyType({"smooth": 45, "brighten": 20})
 
@@ -24,6 +26,7 @@ class ServerConfig:
         filter_workers_max: Beauty workers at once; None: twice the CPUs.
         filter_spares: Workers kept warm.
         filter_extra_stages: ``"module:factory"`` of stages to run before the built-in ones.
+        filter_sandbox: What a beauty worker must have given up before it may filter.
         filter_python_path: Directories where the workers look for those modules.
     """
 
@@ -36,5 +39,6 @@ class ServerConfig:
     starting_parameters: Mapping[str, int] = field(default_factory=lambda: STARTING_PARAMETERS)
     filter_workers_max: int | None = None
     filter_spares: int = 1
+    filter_sandbox: SandboxLevel = field(default_factory=usual_level)
     filter_extra_stages: tuple[str, ...] = ()
     filter_python_path: tuple[str, ...] = ()

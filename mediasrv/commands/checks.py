@@ -1,5 +1,6 @@
 """What ``mediasrv doctor`` looks at: one function per question, each answered in one line."""
 
+import asyncio
 import os
 import platform
 import shutil
@@ -20,6 +21,10 @@ from mediasrv.client.sources.base import AUDIO_RATE_HZ
 from mediasrv.client.sources.pattern import PatternImages, Tone, luma_of, read_counter
 from mediasrv.commands.ports import PortTaken, try_udp_port
 from mediasrv.media import Codec
+from mediasrv.processing.config import ProcessingConfig
+from mediasrv.processing.confinement import Confinement, SandboxLevel
+from mediasrv.processing.errors import WorkerStartFailed
+from mediasrv.processing.trial import try_confinement
 from mediasrv.transport.addresses import usable_local_addresses
 from mediasrv.transport.udp_port import SOCKET_BUFFER_BYTES, gso_available
 
@@ -79,6 +84,27 @@ def check_model() -> Finding:
     except FilterError as exc:
         return Finding("face model", Level.FAIL, str(exc), REINSTALL)
     return Finding("face model", Level.OK, "loads from the mediapipe wheel")
+
+
+def check_sandbox() -> Finding:
+    """How far a real worker locks itself in here."""
+    try:
+        return judge_confinement(asyncio.run(try_confinement(ProcessingConfig())))
+    except WorkerStartFailed as exc:
+        return Finding("sandbox", Level.FAIL, str(exc), REINSTALL)
+
+
+def judge_confinement(confinement: Confinement) -> Finding:
+    """Say what a worker's confinement means for whoever runs the server."""
+    if confinement.reached is SandboxLevel.STRICT:
+        return Finding("sandbox", Level.OK, str(confinement))
+    return Finding(
+        "sandbox",
+        Level.WARN,
+        str(confinement),
+        "use Linux 5.13 or later with Landlock and seccomp (in a container: allow both); without "
+        "them nothing is filtered unless you serve with --sandbox best-effort",
+    )
 
 
 def check_video_codec(codec: Codec) -> Finding:
@@ -212,6 +238,7 @@ def all_checks(udp_port: int) -> Sequence[Callable[[], Finding]]:
         check_python,
         check_kernel,
         check_model,
+        check_sandbox,
         *(lambda codec=codec: check_video_codec(codec) for codec in Codec),
         check_audio_codec,
         check_addresses,

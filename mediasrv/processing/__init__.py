@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mediasrv.processing.config import ProcessingConfig
+    from mediasrv.processing.confinement import SandboxLevel
     from mediasrv.processing.errors import ProcessingError, WorkersExhausted
     from mediasrv.processing.spares import SpareWorkers
     from mediasrv.processing.stream import BeautyStream
@@ -19,6 +20,7 @@ __all__ = [
     "FilterState",
     "ProcessingConfig",
     "ProcessingError",
+    "SandboxLevel",
     "SpareWorkers",
     "WorkerLoss",
     "WorkersExhausted",
@@ -29,6 +31,7 @@ _HOMES = {
     "FilterState": "supervision",
     "ProcessingConfig": "config",
     "ProcessingError": "errors",
+    "SandboxLevel": "confinement",
     "SpareWorkers": "spares",
     "WorkerLoss": "supervision",
     "WorkersExhausted": "errors",

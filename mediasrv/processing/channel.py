@@ -3,7 +3,8 @@
 Sans-IO. Every message is a header (kind, length of the body) and a body of a fixed layout; only
 frames have a tail of bytes. Anything else is a :class:`ChannelError`: the server then kills and
 replaces the worker, the worker exits. Besides the two encoded video streams there are only
-enumerated integers, counters and durations, so nothing that describes a face has a place here.
+enumerated integers, counters, durations and what holds the worker in, so nothing that describes a
+face has a place here.
 """
 
 import struct
@@ -15,9 +16,10 @@ from enum import IntEnum
 from filters.errors import ParameterError
 from filters.parameters import Parameters
 from mediasrv.media import Codec
+from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 # The largest frame either way. A 1080p keyframe at the lowest quantiser stays below 2 MiB.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 # Unwrapped RTP ticks: at 90 kHz this lasts three million years, and it fits a signed 64-bit pts.
@@ -85,7 +87,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker to server: everything is loaded and has run once."""
+    """Worker to server: everything is loaded and has run once, and the worker is locked in.
+
+    Attributes:
+        confinement: What holds, as the worker has seen it; the server checks it against the level
+            it demands.
+    """
+
+    confinement: Confinement = UNCONFINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,7 @@ _HEADER = struct.Struct("!BI")  # kind, bytes of the body
 _CONFIGURE = struct.Struct(f"!BI{len(PARAMETER_NAMES)}B")
 _INPUT = struct.Struct("!QB")
 _HELLO = struct.Struct("!HI")
+_READY = struct.Struct(f"!BH{len(CONFINEMENT_FIELDS) - 2}B")  # versions, threads, guards
 _OUTPUT = struct.Struct("!QBHH4I")
 _NEEDED = struct.Struct("!B")
 _COUNTERS = struct.Struct(f"!{len(fields(Counters))}I")
@@ -235,8 +245,8 @@ def _pack_body(message: Message) -> tuple[int, bytes]:
             return 4, b""
         case Hello(version, checksum):
             return 16, _HELLO.pack(version, checksum)
-        case Ready():
-            return 17, b""
+        case Ready(confinement):
+            return 17, _READY.pack(*astuple(confinement))
         case OutputFrame():
             return 18, _pack_output(message)
         case KeyframeNeeded(cause):
@@ -334,7 +344,7 @@ _LAYOUTS = {
     3: _Layout(_EMPTY, False, lambda _: KeyframeRequest()),
     4: _Layout(_EMPTY, False, lambda _: Stop()),
     16: _Layout(_HELLO, False, lambda body: Hello(*_HELLO.unpack(body))),
-    17: _Layout(_EMPTY, False, lambda _: Ready()),
+    17: _Layout(_READY, False, lambda body: Ready(Confinement(*_READY.unpack(body)))),
     18: _Layout(_OUTPUT, True, _unpack_output),
     19: _Layout(_NEEDED, False, _unpack_needed),
     20: _Layout(_COUNTERS, False, lambda body: Counters(*_COUNTERS.unpack(body))),

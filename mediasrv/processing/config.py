@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, field
 
+from mediasrv.processing.confinement import SandboxLevel, usual_level
+
 FACE_PIPELINE = "mediasrv.processing.face_pipeline:open_face_pipeline"
 
 
@@ -27,6 +29,9 @@ class ProcessingConfig:
             pipeline does, whatever the filters are set to (see
             :class:`mediasrv.processing.pipeline.FrontStage`). For watermarks, and for tests.
         python_path: Directories that the worker may import those names from.
+        sandbox: What a worker must have given up before it may filter. ``strict`` refuses a worker
+            in which any guard is missing, ``best-effort`` takes what the system can do, ``off``
+            does nothing.
         start_timeout_s: A worker that is not ready after this is killed. Getting ready takes 0.7 s
             of CPU (measured), nearly all of it imports.
         hang_timeout_s: A worker that was fed and gave no sign of life for this long is killed;
@@ -47,6 +52,7 @@ class ProcessingConfig:
     pipeline: str = FACE_PIPELINE
     extra_stages: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
+    sandbox: SandboxLevel = field(default_factory=usual_level)
     start_timeout_s: float = 20.0
     hang_timeout_s: float = 1.0
     close_timeout_s: float = 0.5

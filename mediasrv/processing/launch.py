@@ -90,5 +90,5 @@ def _command(config: ProcessingConfig, channel_fd: int) -> list[str]:
     return [
         *(sys.executable, *INTERPRETER_FLAGS, "-m", MODULE),
         *("--channel", str(channel_fd), "--parent", str(os.getpid())),
-        *("--pipeline", config.pipeline, *stages),
+        *("--sandbox", config.sandbox, "--pipeline", config.pipeline, *stages),
     ]

@@ -1,14 +1,15 @@
 """The beauty worker process: ``python -m mediasrv.processing.worker --channel FD``.
 
 Started by the server, one per filtered stream, with one inherited socket and nothing else. Loads
-and runs everything once, says Ready, and from then on needs no file, no further socket and no
-other process. It ends when it is told to, when the server is gone, or at the first sign that
-something is wrong; it never tries to go on after an error it does not know.
+and runs everything once, locks itself in, says Ready, and from then on can reach no file, no
+further socket and no other process. It ends when it is told to, when the server is gone, or at the
+first sign that something is wrong; it never tries to go on after an error it does not know.
 """
 
 import argparse
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from filters.errors import FilterError
 from filters.image import YuvImage
 from mediasrv.media import Codec
 from mediasrv.processing.channel import Hello, InputFrame, Ready, pack
+from mediasrv.processing.confinement import UNCONFINED, Confinement, SandboxLevel
 from mediasrv.processing.decoder import VideoDecoder
 from mediasrv.processing.diagnostics import WorkerEvent, format_event
 from mediasrv.processing.encoder import VideoEncoder
@@ -33,12 +35,16 @@ from mediasrv.processing.pipeline import (
     warm_up,
 )
 from mediasrv.processing.planes import OwnPicture
+from mediasrv.processing.sandbox import confine
 from mediasrv.processing.worker_loop import WorkerLoop
 
 EXIT_DONE = 0
 EXIT_CRASHED = 1
 EXIT_CHANNEL = 3
 EXIT_START = 4
+
+# The first free descriptor. Everything up to it is in use, so a limit there lets nothing be opened.
+CHANNEL_FD = 3
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -49,16 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = _parse(arguments)
     _die_with(options.parent)
     try:
-        channel = socket.socket(fileno=options.channel)
+        channel = _take_channel(options.channel)
         channel.sendall(pack(Hello()))
         pipeline, front_stages = _load(options.pipeline, options.front_stage)
+        confinement = _lock_in(channel, options.sandbox)
         _say(WorkerEvent.READY)
-        channel.sendall(pack(Ready()))
+        channel.sendall(pack(Ready(confinement)))
     except ConnectionError:
         _end(EXIT_DONE, WorkerEvent.SERVER_GONE)
     except (FilterError, ProcessingError) as exc:
         print(exc, file=sys.stderr)
         _end(EXIT_START, WorkerEvent.START_FAILED, kind=type(exc).__name__)
+    if not confinement.fulfils(options.sandbox):  # the server says so too; this is our own word
+        _end(EXIT_START, WorkerEvent.START_FAILED, kind="SandboxIncomplete")
     _serve(channel, pipeline, front_stages)
 
 
@@ -76,6 +85,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mediasrv-worker")
     parser.add_argument("--channel", type=int, required=True, help="inherited socket")
     parser.add_argument("--parent", type=int, required=True, help="process id of the server")
+    parser.add_argument("--sandbox", type=SandboxLevel, required=True, help="what is demanded")
     parser.add_argument("--pipeline", required=True, help="module:factory")
     parser.add_argument("--front-stage", action="append", default=[], help="module:factory")
     return parser.parse_args(arguments)
@@ -90,6 +100,22 @@ def _die_with(parent_pid: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it died before the line above
         os._exit(EXIT_DONE)
+
+
+def _take_channel(inherited_fd: int) -> socket.socket:
+    """Move the socket to where nothing is left free below it."""
+    if inherited_fd != CHANNEL_FD:
+        os.dup2(inherited_fd, CHANNEL_FD, inheritable=False)
+        os.close(inherited_fd)
+    return socket.socket(fileno=CHANNEL_FD)
+
+
+def _lock_in(channel: socket.socket, level: SandboxLevel) -> Confinement:
+    """Give up what the stream does not need; from here on nothing can be opened or imported."""
+    if level is SandboxLevel.OFF:
+        return UNCONFINED
+    gc.collect()  # what loading has left open is closed by its destructors
+    return confine(channel.fileno())
 
 
 def _load(

@@ -21,6 +21,7 @@ from mediasrv.processing.channel import (
     pack,
 )
 from mediasrv.processing.config import ProcessingConfig
+from mediasrv.processing.confinement import UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError, WorkerStartFailed
 from mediasrv.processing.launch import launch
 from mediasrv.processing.outbox import Outbox
@@ -63,6 +64,7 @@ class WorkerProcess:
         self._lost = asyncio.Event()
         self._is_writing = False
         self.loss: WorkerLoss | None = None
+        self.confinement = UNCONFINED
         self.on_lost: Callable[[], None] | None = None
         self._complaints = StderrLog(self._process)
         self._loop.add_reader(self._channel.fileno(), self._read)
@@ -196,16 +198,29 @@ class WorkerProcess:
             logger.warning("worker %d broke the protocol: %s", self.pid, exc)
             self.lose(WorkerLoss.BROKE_PROTOCOL)
 
+    def _take_confinement(self, confinement: Confinement) -> None:
+        """Let the worker start, unless it is less locked in than the operator demands."""
+        self.confinement = confinement
+        if not confinement.fulfils(self._config.sandbox):
+            logger.error(
+                "no filtering: a worker must be locked in and is not (%s). See mediasrv doctor; "
+                "serve with --sandbox best-effort to filter all the same",
+                confinement,
+            )
+            self.lose(WorkerLoss.START_FAILED)
+            return
+        took_ms = (time.monotonic() - self._began_s) * 1000
+        logger.debug("worker %d ready after %.0f ms, %s", self.pid, took_ms, confinement)
+        self._ready.set()
+
     def _dispatch(self, message: Message) -> None:
         match message:
             case Hello() if not self._greeted:
                 if message != Hello(PROTOCOL_VERSION, PARAMETERS_CHECKSUM):
                     raise ChannelError("the worker runs another version")
                 self._greeted = True
-            case Ready() if self._greeted and not self._ready.is_set():
-                took_ms = (time.monotonic() - self._began_s) * 1000
-                logger.debug("worker %d ready after %.0f ms", self.pid, took_ms)
-                self._ready.set()
+            case Ready(confinement) if self._greeted and not self._ready.is_set():
+                self._take_confinement(confinement)
             case Hello() | Ready():
                 raise ChannelError("a greeting out of order")
             case _ if self._on_message is None:

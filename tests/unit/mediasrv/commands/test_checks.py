@@ -1,5 +1,7 @@
 """Tests of what the doctor finds."""
 
+import dataclasses
+import errno
 import json
 import socket
 
@@ -10,6 +12,8 @@ from filters.errors import ModelMissing
 from mediasrv.commands import checks, doctor, ports
 from mediasrv.commands.checks import Finding, Level
 from mediasrv.media import Codec
+from mediasrv.processing import ProcessingConfig
+from mediasrv.processing.confinement import GUARDS, Confinement
 
 
 def test_this_machine_is_well_enough_to_test_on():
@@ -108,3 +112,21 @@ def test_only_a_failure_is_an_error(monkeypatch, capsys, level, as_json):
         assert json.loads(out)["findings"][0]["level"] == level
     else:
         assert "do something" in out
+
+
+def test_the_sandbox_is_reported_as_a_real_worker_found_it(monkeypatch):
+    full = Confinement(7, 1, *(0 for _ in GUARDS))
+    assert checks.judge_confinement(full) == Finding(
+        "sandbox", Level.OK, "strict, Landlock version 7"
+    )
+    partial = dataclasses.replace(full, landlock_abi=0, landlock=errno.ENOSYS)
+    finding = checks.judge_confinement(partial)
+    assert finding.level is Level.WARN
+    assert "landlock: Function not implemented" in finding.text
+    assert "--sandbox best-effort" in finding.advice
+
+
+def test_a_worker_that_does_not_start_fails(monkeypatch):
+    broken = ProcessingConfig(pipeline="nothing:at_all")
+    monkeypatch.setattr(checks, "ProcessingConfig", lambda: broken)
+    assert checks.check_sandbox().level is Level.FAIL

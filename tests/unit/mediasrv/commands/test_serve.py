@@ -5,8 +5,10 @@ import socket
 import pytest
 
 from mediasrv import cli
+from mediasrv.app import processing_config
 from mediasrv.commands import ports
 from mediasrv.commands import serve as serve_module
+from mediasrv.processing.confinement import usual_level
 
 
 @pytest.fixture
@@ -63,3 +65,21 @@ def test_an_address_of_another_machine_is_one_clear_line(started, capsys):
     assert (
         err == "mediasrv: cannot listen on 198.51.100.7 port 0: Cannot assign requested address\n"
     )
+
+
+@pytest.mark.parametrize("level", ["strict", "best-effort", "off"])
+def test_the_operator_chooses_how_far_workers_are_locked_in(started, capsys, level):
+    assert cli.run(["serve", "--port", "0", "--udp-port", "0", "--sandbox", level]) == 0
+    assert started[0].filter_sandbox == level
+    assert processing_config(started[0]).sandbox == level
+    assert ("WARNING: --sandbox off" in capsys.readouterr().err) is (level == "off")
+
+
+def test_unless_told_otherwise_workers_are_locked_in_as_far_as_the_system_can(started):
+    assert cli.run(["serve", "--port", "0", "--udp-port", "0"]) == 0
+    assert started[0].filter_sandbox is usual_level()
+
+
+def test_an_unknown_level_is_wrong_usage(started):
+    assert cli.run(["serve", "--sandbox", "some"]) == 2
+    assert started == []

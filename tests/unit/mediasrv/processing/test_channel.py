@@ -27,6 +27,7 @@ from mediasrv.processing.channel import (
     Stop,
     pack,
 )
+from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError
 
 timestamps = st.integers(0, channel.MAX_TIMESTAMP_TICKS)
@@ -34,6 +35,7 @@ u32 = st.integers(0, 2**32 - 1)
 sides = st.integers(1, channel.MAX_SIDE_PX)
 payloads = st.binary(min_size=1, max_size=200)
 strengths = st.integers(0, 100)
+confinements = st.builds(Confinement, **{name: st.integers(0, 255) for name in CONFINEMENT_FIELDS})
 to_worker = st.one_of(
     st.builds(
         Configure,
@@ -47,7 +49,7 @@ to_worker = st.one_of(
 )
 to_server = st.one_of(
     st.builds(Hello, st.integers(0, 65535), u32),
-    st.just(Ready()),
+    st.builds(Ready, confinements),
     st.builds(OutputFrame, timestamps, st.booleans(), sides, sides, u32, u32, u32, u32, payloads),
     st.builds(KeyframeNeeded, st.sampled_from(KeyframeCause)),
     st.builds(Counters, u32, u32, u32, u32, u32, u32, u32),
@@ -199,9 +201,28 @@ def test_all_filter_parameters_go_over_the_channel():
 
 
 def test_no_message_has_room_for_what_describes_a_face():
-    closed = {int, bool, Codec, Parameters, KeyframeCause}
+    closed = {int, bool, Codec, Parameters, KeyframeCause, Confinement}
     for message in typing.get_args(channel.ToWorker) + typing.get_args(channel.ToServer):
         for declared in dataclasses.fields(message):
             is_video = declared.name == "payload" and message in (InputFrame, OutputFrame)
             assert is_video or declared.type in closed, (message, declared.name)
     assert all(isinstance(value, int) for value in Parameters().as_dict().values())
+    assert {declared.type for declared in dataclasses.fields(Confinement)} == {int}
+
+
+def test_only_frames_have_a_body_of_free_length_and_nothing_else_is_longer_than_a_line():
+    free = {kind for kind, layout in channel._LAYOUTS.items() if layout.carries_frame}
+    assert free == {2, 18}
+    assert all(layout.fixed.size <= 64 for layout in channel._LAYOUTS.values())
+
+
+def test_no_layout_has_a_place_for_a_number_with_a_fraction():
+    for layout in channel._LAYOUTS.values():
+        assert set(layout.fixed.format) <= set("!0123456789BHIQ")
+
+
+def test_what_a_worker_has_given_up_arrives_guard_by_guard():
+    one_by_one = [dataclasses.replace(UNCONFINED, **{name: 38}) for name in CONFINEMENT_FIELDS]
+    for confinement in one_by_one:
+        (read,) = read_all(TO_SERVER, pack(Ready(confinement)))
+        assert read.confinement == confinement

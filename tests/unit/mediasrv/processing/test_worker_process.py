@@ -3,7 +3,9 @@ import dataclasses
 import logging
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from filters.parameters import Parameters
 from mediasrv.media import Codec
 from mediasrv.processing.channel import Configure, InputFrame, OutputFrame
+from mediasrv.processing.confinement import Guard, SandboxLevel, usual_level
 from mediasrv.processing.errors import WorkerStartFailed
 from mediasrv.processing.supervision import WorkerLoss
+from mediasrv.processing.trial import try_confinement
 from mediasrv.processing.worker_process import WorkerProcess
 from tests.encoded_clips import draw_images, encode
 from tests.stand_in_pipeline import COMPLAIN, EXIT, HANG, RAISE, SECRET, SEGFAULT, SEND_GARBAGE
@@ -59,6 +63,55 @@ async def start(config):
     for worker in started:
         await worker.close()
         assert not psutil.pid_exists(worker.pid)
+
+
+def statuses(pid):
+    """What the kernel says about every thread of a process."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = (task / "status").read_text().splitlines()
+        yield dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the guards are Linux's")
+async def test_a_worker_is_locked_in_before_it_is_ready_and_the_kernel_says_so_too(start):
+    worker = await start()
+    assert worker.confinement.reached is SandboxLevel.STRICT
+    for status in statuses(worker.pid):
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    limits = psutil.Process(worker.pid)
+    assert limits.rlimit(psutil.RLIMIT_FSIZE) == limits.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+    assert limits.rlimit(psutil.RLIMIT_NOFILE) == (4, 4)
+    assert {int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")} == {0, 1, 2, 3}
+
+
+async def test_a_worker_that_is_less_locked_in_than_demanded_is_refused(start, caplog):
+    with pytest.raises(WorkerStartFailed):
+        await start(pipeline="stand_in_pipeline:open_with_a_file_left_open")
+    assert "no filtering" in caplog.text
+    assert "descriptors: Device or resource busy" in caplog.text
+
+
+async def test_with_best_effort_the_same_worker_filters_and_says_what_is_missing(start):
+    worker = await start(
+        pipeline="stand_in_pipeline:open_with_a_file_left_open", sandbox=SandboxLevel.BEST_EFFORT
+    )
+    assert Guard.DESCRIPTORS in worker.confinement.missing
+    assert worker.confinement.reached is SandboxLevel.BEST_EFFORT
+    stream = Stream(worker)
+    assert stream.feed(0)
+    assert (await stream.output()).keyframe
+
+
+async def test_switched_off_nothing_is_claimed(start):
+    worker = await start(sandbox=SandboxLevel.OFF)
+    assert worker.confinement.reached is SandboxLevel.OFF
+    assert [status["Seccomp"] for status in statuses(worker.pid)] == ["0"]
+
+
+async def test_what_a_trial_finds_is_what_a_worker_has(config):
+    confinement = await try_confinement(config)
+    assert confinement.reached is usual_level()
 
 
 async def test_frames_go_through(start):
