@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -172,6 +173,8 @@ class WorkerProcess:
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.02)
+        if self._process.returncode == -signal.SIGSYS:
+            logger.error("worker %d was killed for a system call that no worker makes", self.pid)
 
     def _write_later(self, wanted: bool) -> None:
         if wanted and not self._is_writing:
