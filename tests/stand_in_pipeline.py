@@ -18,17 +18,23 @@ BRIGHTER_BY = 20
 # Strengths of "smooth" that mean trouble.
 EXIT, SEGFAULT, HANG, RAISE, REFUSE, SEND_GARBAGE = 91, 92, 93, 94, 95, 96
 COMPLAIN = 97
+GROW = 98
+GROWTH_BYTES = 64 * 1024 * 1024
 SECRET = 0.123456789
 
 
 class StandIn:
     """Changes nothing at 0, adds a constant to luma otherwise."""
 
+    hoard = b""
+
     def apply(
         self, image: YuvImage, parameters: Parameters, *, elapsed_s: float
     ) -> SimpleNamespace:
         if image.width_px != 640:  # not the warm-up picture
             misbehave(parameters.smooth)
+        if parameters.smooth == GROW and not self.hoard:
+            self.hoard = b"x" * GROWTH_BYTES
         if parameters.smooth or parameters.brighten:
             image.y[:] = image.y.clip(0, 255 - BRIGHTER_BY) + BRIGHTER_BY
         return SimpleNamespace(durations_us={"landmarks": 3, "smooth": 2})

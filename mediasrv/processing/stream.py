@@ -20,6 +20,7 @@ from mediasrv.processing.channel import (
 )
 from mediasrv.processing.config import ProcessingConfig
 from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
+from mediasrv.processing.memory import resident_bytes
 from mediasrv.processing.spares import SpareWorkers
 from mediasrv.processing.starvation import starved_for_s
 from mediasrv.processing.supervision import (
@@ -240,6 +241,7 @@ class BeautyStream:
             self._retiring = self._spares.retire(worker)
 
     async def _watch(self, worker: WorkerProcess) -> WorkerLoss:
+        allowed_bytes = resident_bytes(worker.pid) + self._config.growth_limit_bytes
         while True:
             try:
                 async with asyncio.timeout(WATCHDOG_INTERVAL_S):
@@ -248,6 +250,8 @@ class BeautyStream:
                 starved_s = starved_for_s(worker.pid)
                 if self._watchdog.is_hung(time.monotonic(), starved_s):
                     worker.lose(WorkerLoss.HUNG)
+                elif resident_bytes(worker.pid) > allowed_bytes:
+                    worker.lose(WorkerLoss.GREW)
 
     def _take_message(self, message: Message) -> None:
         self._watchdog.note_progress()

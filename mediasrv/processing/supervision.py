@@ -19,6 +19,7 @@ class WorkerLoss(StrEnum):
 
     CRASHED = "worker_crashed"
     HUNG = "worker_hung"
+    GREW = "worker_grew"
     BROKE_PROTOCOL = "worker_broke_protocol"
     START_FAILED = "worker_start_failed"
 

@@ -28,7 +28,7 @@ from mediasrv.processing import (
 from mediasrv.processing.encoder import VideoEncoder
 from tests.encoded_clips import decode, draw_images, encode, from_image, psnr_db, read_clip
 from tests.marker_stage import is_marked
-from tests.stand_in_pipeline import EXIT, HANG, REFUSE, SEND_GARBAGE
+from tests.stand_in_pipeline import EXIT, GROW, GROWTH_BYTES, HANG, REFUSE, SEND_GARBAGE
 
 TESTS = str(Path(__file__).resolve().parents[1])
 REPOSITORY = str(Path(__file__).resolve().parents[2])
@@ -237,6 +237,21 @@ async def test_whatever_is_wrong_with_a_worker_another_one_takes_over(open_show,
     show.stream.configure({"smooth": 50})
     await show.play_until(lambda: show.has_had(FilterState.ON, 2))
     assert show.states[2] == (FilterState.RECOVERING, reason)
+    assert all(is_marked(image.y) for image in show.pictures_out())
+
+
+async def test_a_worker_that_grows_too_much_is_replaced(open_show):
+    show = await open_show(
+        Codec.VP8, dataclasses.replace(STAND_IN, growth_limit_bytes=GROWTH_BYTES // 2)
+    )
+    await show.play_until(lambda: show.has_had(FilterState.ON))
+    await show.play_for(0.3)
+    assert show.stream.counters.workers_lost == 0
+    show.stream.configure({"smooth": GROW})
+    await show.play_until(lambda: show.has_had(FilterState.RECOVERING))
+    show.stream.configure({"smooth": 50})
+    await show.play_until(lambda: show.has_had(FilterState.ON, 2))
+    assert show.states[2] == (FilterState.RECOVERING, "worker_grew")
     assert all(is_marked(image.y) for image in show.pictures_out())
 
 
