@@ -172,8 +172,15 @@ class HostPage(_RoomPage):
         self.until_state("idle")
 
     def toggle_beauty(self) -> None:
-        """Click the switch."""
+        """Click the switch, and agree when the page asks."""
         self.page.get_by_test_id("beauty-toggle").click()
+        agree = self.page.get_by_test_id("beauty-agree")
+        if agree.is_visible():
+            agree.click()
+
+    def withdraw_consent(self) -> None:
+        """Take the consent back."""
+        self.page.get_by_test_id("beauty-withdraw").click()
 
     def set_slider(self, name: str, value: int) -> None:
         """Move a slider."""

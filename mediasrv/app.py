@@ -21,7 +21,7 @@ from mediasrv.http.metrics import metrics_router
 from mediasrv.http.pages import install_pages
 from mediasrv.http.websocket import serve_websocket
 from mediasrv.node import Node, new_peer_id, new_resume_token
-from mediasrv.processing import BeautyStream, ProcessingConfig, SpareWorkers
+from mediasrv.processing import BeautyStream, ProcessingConfig, SandboxLevel, SpareWorkers
 from mediasrv.rooms import Directory
 from mediasrv.transport.endpoint import TransportEndpoint
 from signaling.messages import FilterView
@@ -41,7 +41,7 @@ def processing_config(config: ServerConfig) -> ProcessingConfig:
         spares=config.filter_spares,
         extra_stages=config.filter_extra_stages,
         python_path=config.filter_python_path,
-        sandbox=config.filter_sandbox,
+        sandbox=SandboxLevel(config.filter_sandbox),
     )
     if config.filter_workers_max is None:
         return processing

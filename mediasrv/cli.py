@@ -52,6 +52,12 @@ _room = click.option("--room", required=True, help="Name of the room: a-z, 0-9 a
 _params = click.option(
     "--params", metavar="JSON", help="Filter strengths from 0 to 100, like '{\"smooth\": 60}'."
 )
+_agreed_params = click.option(
+    "--params",
+    metavar="JSON",
+    help="Switch the filter on, like '{\"smooth\": 60}' (0 to 100). This is your consent: the "
+    "server looks for your face in memory, while you are live; never written, never shared.",
+)
 
 
 @click.group(cls=_Group)
@@ -121,7 +127,7 @@ def serve(
     type=click.IntRange(50_000, 50_000_000),
     help="Video bits per second.",
 )
-@_params
+@_agreed_params
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
 def host(
     url: str,

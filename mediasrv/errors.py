@@ -13,5 +13,9 @@ class UnsupportedCodec(NegotiationError):
     """The peer and the room have no codec in common."""
 
 
+class ConsentMissing(MediaError):
+    """The filter would look at a host's picture and the host has not agreed to that."""
+
+
 class TransportClosed(MediaError):
     """The transport is closed; the text is the reason."""

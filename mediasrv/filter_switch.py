@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from mediasrv.errors import MediaError
+from mediasrv.errors import ConsentMissing, MediaError
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
 from mediasrv.relay.broadcast import Broadcast
@@ -96,18 +96,34 @@ class FilterSwitch:
         self._worker_state: tuple[FilterState, str | None] = (FilterState.OFF, None)
         self._cancel_linger: Callable[[], None] | None = None
 
-    def set(self, enabled: bool | None, parameters: Mapping[str, int] | None) -> FilterView:
-        """Take the host's wish; what is None stays. Returns the view, which is not announced."""
+    def set(
+        self,
+        enabled: bool | None,
+        parameters: Mapping[str, int] | None,
+        consent: bool | None = None,
+    ) -> FilterView:
+        """Take the host's wish; what is None stays. Returns the view, which is not announced.
+
+        Raises:
+            ConsentMissing: It would be on without the host's consent; nothing has changed.
+        """
         params = dict(self.view.params) if parameters is None else dict(parameters)
-        wanted = self.view.enabled if enabled is None else enabled
+        agreed = self.view.consent if consent is None else consent
+        wanted = (self.view.enabled and agreed) if enabled is None else enabled
+        if wanted and not agreed:
+            raise ConsentMissing("the host has not agreed that its picture is searched for a face")
         switched = wanted != self.view.enabled
-        self.view = self.view.model_copy(update={"enabled": wanted, "params": params})
+        update = {"enabled": wanted, "params": params, "consent": agreed}
+        self.view = self.view.model_copy(update=update)
         if self._stream is not None and parameters is not None:
             self._stream.configure(params)
         if switched and wanted:
             self._switch_on()
         elif switched:
             self._switch_off()
+        if not agreed:
+            # Also one that was lingering: nothing may look at the picture any more.
+            self._drop_stream("the host took its consent back")
         return self.view
 
     def publication_began(self, codec: Codec | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from filters.errors import ParameterError
 from filters.parameters import Parameters
-from mediasrv.errors import NegotiationError, UnsupportedCodec
+from mediasrv.errors import ConsentMissing, NegotiationError, UnsupportedCodec
 from mediasrv.filter_switch import FilterStreams
 from mediasrv.room_media import RoomMedia
 from mediasrv.rooms import Directory, HostGone, Outcome, PeerId, RoomClosed, RoomListing
@@ -217,9 +217,11 @@ class Node:
             except ParameterError as exc:
                 raise Refused(ErrorCode.BAD_FILTER, str(exc)) from exc
         try:
-            view = media.set_filter(message.enabled, parameters)
+            view = media.set_filter(message.enabled, parameters, message.consent)
         except UnsupportedCodec as exc:
             raise Refused(ErrorCode.UNSUPPORTED_CODEC, str(exc)) from exc
+        except ConsentMissing as exc:
+            raise Refused(ErrorCode.CONSENT_REQUIRED, str(exc)) from exc
         self._apply(self.directory.filter_changed(peer, view, reply_to=message.id))
 
     def _negotiate(self, connection: Connection, peer: PeerId, message: ClientMessage) -> None:

@@ -171,17 +171,23 @@ class RoomMedia:
         if peer is not None:
             self._close(peer, reason)
 
-    def set_filter(self, enabled: bool | None, parameters: Mapping[str, int] | None) -> FilterView:
+    def set_filter(
+        self,
+        enabled: bool | None,
+        parameters: Mapping[str, int] | None,
+        consent: bool | None = None,
+    ) -> FilterView:
         """Take the host's wish for the filter.
 
         Raises:
             UnsupportedCodec: It is to be switched on for a video that it cannot process.
+            ConsentMissing: It would be on without the host's consent.
         """
         for peer in (self._next_host, self._host):
             codec = peer.session.video_codec if peer is not None and enabled else None
             if codec is not None and codec not in FILTERED_CODECS:
                 raise UnsupportedCodec(f"the host sends {codec}, which the filter cannot process")
-        return self.filter.set(enabled, parameters)
+        return self.filter.set(enabled, parameters, consent)
 
     def tick(self, now: float) -> None:
         """Let the relay do what is due."""

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_CODEC = "unsupported_codec"
     FILTER_UNAVAILABLE = "filter_unavailable"
     BAD_FILTER = "bad_filter"
+    CONSENT_REQUIRED = "consent_required"
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     INTERNAL = "internal"
@@ -119,6 +120,7 @@ ERROR_RULES: Mapping[ErrorCode, ErrorRule] = MappingProxyType(
         ErrorCode.UNSUPPORTED_CODEC: ErrorRule(Refused, None, 422, "info", False),
         ErrorCode.FILTER_UNAVAILABLE: ErrorRule(Refused, None, 503, "warning", True),
         ErrorCode.BAD_FILTER: ErrorRule(Refused, None, 422, "debug", False),
+        ErrorCode.CONSENT_REQUIRED: ErrorRule(Refused, None, 403, "debug", False),
         ErrorCode.RATE_LIMITED: ErrorRule(Overloaded, None, 429, "debug", True),
         ErrorCode.OVERLOADED: ErrorRule(Overloaded, None, 503, "warning", True),
         ErrorCode.INTERNAL: ErrorRule(Refused, None, 500, "error", False),

@@ -54,6 +54,8 @@ class FilterView(BaseModel):
         state: What the filter does now.
         enabled: What the host asked for.
         params: Strength by name, 0 to 100; the filters name them.
+        consent: Whether the host has agreed that its picture is searched for a face. Without it
+            nothing is, whatever else is set.
         reason: Why the state is ``recovering`` or ``unavailable``, in words, else None.
     """
 
@@ -62,6 +64,7 @@ class FilterView(BaseModel):
     state: FilterState
     enabled: bool
     params: dict[str, int]
+    consent: bool = False
     reason: str | None = None
 
 
@@ -111,11 +114,15 @@ class Unsubscribe(Request):
 
 
 class SetFilter(Request):
-    """Change the beauty filter; what is not named stays as it is."""
+    """Change the beauty filter; what is not named stays as it is.
+
+    ``consent`` true is a person's explicit yes, false takes it back and switches the filter off.
+    """
 
     type: Literal["set_filter"] = "set_filter"
     enabled: bool | None = Field(default=None, exclude_if=_absent)
     params: Parameters | None = Field(default=None, exclude_if=_absent)
+    consent: bool | None = Field(default=None, exclude_if=_absent)
 
 
 class Leave(Request):

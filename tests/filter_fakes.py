@@ -11,7 +11,7 @@ from signaling.messages import FilterView
 from tests.relay_fakes import vp8_bitstream
 from tests.studio import Studio
 
-OFF = FilterView(state="off", enabled=False, params={"smooth": 0, "brighten": 0})
+OFF = FilterView(state="off", enabled=False, params={"smooth": 0, "brighten": 0}, consent=True)
 
 
 class WorkerStream:

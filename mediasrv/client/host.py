@@ -79,7 +79,9 @@ class HostClient(RoomClient):
             source: What to publish; opened anew for every publication.
             encoding: Codec and bitrate of the video.
             parameters: Filter strengths; given, the filter is switched on before anything is
-                published, so no frame without it is ever sent to viewers.
+                published, so no frame without it is ever sent to viewers. Giving them is the
+                host's consent: the server looks for a face in its picture, in memory, while it is
+                live; nothing is written and nothing shared.
             name: Shown to others.
             keep_packets: Keep what was sent, for tests that compare.
         """
@@ -105,17 +107,28 @@ class HostClient(RoomClient):
         await self.until(self._is_connected)
 
     async def set_filter(
-        self, *, enabled: bool | None = None, parameters: Mapping[str, int] | None = None
+        self,
+        *,
+        enabled: bool | None = None,
+        parameters: Mapping[str, int] | None = None,
+        consent: bool | None = None,
     ) -> FilterView:
         """Change the beauty filter; what is not named stays as it is.
 
+        Args:
+            enabled: Switch it on or off.
+            parameters: Strengths by name.
+            consent: True once the person in the picture has agreed to it; False takes that back,
+                and the filter ends within a second.
+
         Raises:
-            SignalingError: Unknown parameter, value out of range, or no filter on this server.
+            SignalingError: Unknown parameter, value out of range, no consent, or no filter on this
+                server.
             LinkLost: The signalling connection is down.
         """
         if self._link is None:
             raise LinkLost("the signalling connection is down")
-        return await self._send_filter(self._link, enabled, parameters)
+        return await self._send_filter(self._link, enabled, parameters, consent)
 
     @property
     def sent(self) -> PacketLog:
@@ -133,15 +146,20 @@ class HostClient(RoomClient):
 
     async def _on_joined(self, link: Link, joined: Joined) -> None:
         if self.joins == 1 and self._parameters is not None:
-            await self._send_filter(link, True, self._parameters)
+            await self._send_filter(link, True, self._parameters, True)
         if not joined.publishing:
             await self._release()
 
     async def _send_filter(
-        self, link: Link, enabled: bool | None, parameters: Mapping[str, int] | None
+        self,
+        link: Link,
+        enabled: bool | None,
+        parameters: Mapping[str, int] | None,
+        consent: bool | None,
     ) -> FilterView:
         params = None if parameters is None else dict(parameters)
-        changed = await link.request(SetFilter(enabled=enabled, params=params), FilterChanged)
+        wish = SetFilter(enabled=enabled, params=params, consent=consent)
+        changed = await link.request(wish, FilterChanged)
         self.filter = changed.filter
         self._note_change()
         return changed.filter

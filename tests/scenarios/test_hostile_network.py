@@ -204,7 +204,7 @@ TEXTS = [
         {"type": "join", "version": 1, "room": "other", "role": "host"},
         {"type": "publish", "sdp": HOST_OFFER},
         {"type": "subscribe", "sdp": VIEWER_OFFER},
-        {"type": "set_filter", "enabled": True, "params": {"smooth": 5}},
+        {"type": "set_filter", "enabled": True, "consent": True, "params": {"smooth": 5}},
         {"type": "unpublish"},
         {"type": "unsubscribe"},
         {"type": "leave"},

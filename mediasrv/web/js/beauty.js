@@ -1,5 +1,6 @@
 /** The beauty panel: one switch, the sliders of the server's filters, and their state in words. */
 
+import { hasConsent, keepConsent } from "./consent.js";
 import { element, setText, show } from "./dom.js";
 import { SignalingError } from "./signaling.js";
 import { Slider, Throttle, USUAL_SCHEMA } from "./sliders.js";
@@ -21,6 +22,8 @@ export class BeautyPanel {
   #toggle = element("beauty-toggle");
   #sliders = new Map();
   #schema = USUAL_SCHEMA;
+  #consented = hasConsent();
+  #asking = false;
   #touched = false;
   #movedAtMs = -Infinity;
   #live = false;
@@ -35,6 +38,8 @@ export class BeautyPanel {
     this.#params = new Throttle((params) => this.#send({ params }), SEND_INTERVAL_MS);
     this.#build(USUAL_SCHEMA);
     this.#toggle.addEventListener("change", () => this.#toggled());
+    element("beauty-agree").addEventListener("click", () => this.#agreed());
+    element("beauty-withdraw").addEventListener("click", () => this.#withdrawn());
     element("beauty-natural").addEventListener("click", () => this.#useNatural());
     signaling.addEventListener("joined", ({ detail }) => this.#joined(detail.filter));
     signaling.addEventListener("filter_changed", ({ detail }) => this.#changed(detail.filter));
@@ -93,11 +98,40 @@ export class BeautyPanel {
   }
 
   #toggled() {
+    if (this.#toggle.checked && !this.#consented) {
+      this.#ask();
+      return;
+    }
+    this.#switch(this.#toggle.checked);
+  }
+
+  #switch(enabled) {
     this.#touched = true;
-    this.#filter = { ...this.#filter, enabled: this.#toggle.checked };
+    this.#asking = false;
+    this.#filter = { ...this.#filter, enabled };
     // The sliders as they stand go along: the server may not have heard of them yet.
-    this.#send({ enabled: this.#toggle.checked, params: this.#values() });
+    this.#send({ enabled, params: this.#values(), consent: this.#consented });
     this.#show();
+  }
+
+  #ask() {
+    this.#asking = true;
+    this.#show();
+    element("beauty-agree").focus();
+  }
+
+  #agreed() {
+    this.#consented = true;
+    keepConsent(true);
+    this.#switch(true);
+    this.#toggle.focus();
+  }
+
+  #withdrawn() {
+    this.#consented = false;
+    keepConsent(false);
+    this.#switch(false);
+    this.#toggle.focus();
   }
 
   #useNatural() {
@@ -128,7 +162,8 @@ export class BeautyPanel {
   }
 
   #joined(filter) {
-    const wishes = { enabled: this.#filter.enabled, params: this.#values() };
+    const { enabled } = this.#filter;
+    const wishes = { enabled, params: this.#values(), consent: this.#consented };
     this.#told = this.#filter = filter;
     if (this.#touched) {
       this.#filter = { ...filter, enabled: wishes.enabled };
@@ -153,6 +188,8 @@ export class BeautyPanel {
     this.#toggle.checked = this.#filter.enabled;
     const allZero = Object.values(this.#values()).every((value) => value === 0);
     show(element("beauty-hint"), this.#filter.enabled && allZero);
+    show(element("beauty-consent"), this.#asking);
+    show(element("beauty-withdraw"), this.#consented);
     element("beauty").dataset.enabled = String(this.#filter.enabled);
   }
 }

@@ -25,6 +25,7 @@ const REFUSALS = {
   bad_sdp: "The server did not understand this browser's offer.",
   unsupported_codec: "This browser and the server have no video format in common.",
   filter_unavailable: "The beauty filter is not available on this server.",
+  consent_required: "Agree first, then the filter can be switched on.",
   bad_filter: "The server did not accept these filter settings.",
   rate_limited: "That was too much at once. It goes on in a moment.",
   overloaded: "The server is full at the moment. Trying again…",

@@ -1,5 +1,6 @@
 import pytest
 
+from mediasrv.errors import ConsentMissing
 from mediasrv.filter_switch import LINGER_S
 from mediasrv.media import Codec
 from mediasrv.processing import FilterState
@@ -73,6 +74,32 @@ class TestSwitchingOn:
         view = desk.switch.set(True, None)
         assert view.params == {"smooth": 7, "brighten": 9}
         assert len(desk.streams) == 1
+
+    def test_without_consent_nothing_changes_and_nothing_starts(self, desk):
+        desk.switch.set(None, None, consent=False)
+        before = desk.switch.view
+        with pytest.raises(ConsentMissing):
+            desk.switch.set(True, {"smooth": 7, "brighten": 9})
+        assert desk.switch.view == before
+        assert desk.streams == []
+
+    def test_consent_taken_back_ends_the_worker_at_once(self, desk, studio):
+        switched_on(desk)
+        view = desk.switch.set(None, None, consent=False)
+        assert (view.enabled, view.consent, view.state) == (False, False, "off")
+        desk.run_background()
+        assert desk.streams[0].closed == "the host took its consent back"
+        studio.shoot(1, keyframe=True)
+        assert studio.tags("v")[-1] == b"raw"
+
+    def test_consent_taken_back_also_ends_a_worker_that_lingers(self, desk):
+        switched_on(desk)
+        desk.switch.set(False, None)
+        desk.run_background()
+        assert desk.streams[0].closed is None
+        desk.switch.set(None, None, consent=False)
+        desk.run_background()
+        assert desk.streams[0].closed == "the host took its consent back"
 
     def test_strengths_may_be_set_before_there_is_a_worker(self, desk):
         desk.switch.set(None, {"smooth": 7, "brighten": 0})

@@ -310,7 +310,9 @@ async def test_a_viewer_does_not_do_what_hosts_do(stage, kind):
 
 
 @pytest.mark.parametrize(
-    "message", [Publish(sdp=HOST_OFFER), Unpublish(), SetFilter(enabled=True)], ids=lambda m: m.type
+    "message",
+    [Publish(sdp=HOST_OFFER), Unpublish(), SetFilter(enabled=True, consent=True)],
+    ids=lambda m: m.type,
 )
 async def test_rights_do_not_depend_on_the_protocol(stage, message):
     _, media = await stage.live_host()
@@ -340,7 +342,7 @@ async def test_a_filter_is_set_before_and_while_live(stage):
     viewer, _ = await stage.joined("viewer")
     host.told()
     assert joined["filter"] == OFF.model_dump()
-    (changed,) = await host.ask("set_filter", enabled=True, params={"smooth": 80})
+    (changed,) = await host.ask("set_filter", consent=True, enabled=True, params={"smooth": 80})
     assert changed == {
         "type": "filter_changed",
         "reply_to": "q",
@@ -348,6 +350,7 @@ async def test_a_filter_is_set_before_and_while_live(stage):
             "state": "off",
             "enabled": True,
             "params": {"smooth": 80, "brighten": 10},
+            "consent": True,
             "reason": None,
         },
     }
@@ -363,7 +366,7 @@ async def test_a_filter_is_set_before_and_while_live(stage):
 
 async def test_a_slider_moves_what_it_names_and_does_not_disturb_viewers(stage):
     host, _ = await stage.live_host()
-    await host.ask("set_filter", enabled=True)
+    await host.ask("set_filter", consent=True, enabled=True)
     await asyncio.sleep(0)
     viewer, _ = await stage.joined("viewer")
     host.told()
@@ -372,6 +375,43 @@ async def test_a_slider_moves_what_it_names_and_does_not_disturb_viewers(stage):
     assert changed["filter"]["state"] == "on"
     assert stage.streams.made[0].parameters == {"smooth": 40, "brighten": 55}
     assert viewer.types() == []
+
+
+async def test_without_consent_the_filter_is_not_switched_on(stage):
+    host, _ = await stage.live_host()
+    answer = await host.ask("set_filter", enabled=True, params={"smooth": 80})
+    assert error_code(answer) == "consent_required"
+    answer = await host.ask("set_filter", enabled=True, consent=False)
+    assert error_code(answer) == "consent_required"
+    await asyncio.sleep(0)
+    assert stage.streams.made == []
+    (changed,) = await host.ask("set_filter")
+    assert changed["filter"] == OFF.model_dump()
+
+
+async def test_consent_holds_for_the_session_and_not_for_the_next_host(stage):
+    host, _ = await stage.live_host()
+    await host.ask("set_filter", consent=True)
+    told = await host.ask("set_filter", enabled=True)
+    assert {message["filter"]["consent"] for message in told} == {True}
+    await host.ask("leave")
+    following, _ = await stage.joined("host")
+    assert error_code(await following.ask("set_filter", enabled=True)) == "consent_required"
+
+
+async def test_consent_taken_back_ends_the_worker(stage):
+    host, _ = await stage.live_host()
+    await host.ask("set_filter", consent=True, enabled=True)
+    await asyncio.sleep(0)
+    viewer, _ = await stage.joined("viewer")
+    (changed,) = [
+        message for message in await host.ask("set_filter", consent=False) if "reply_to" in message
+    ]
+    assert (changed["filter"]["enabled"], changed["filter"]["consent"]) == (False, False)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert stage.streams.made[0].reason is not None
+    assert viewer.told()[-1]["filter"]["state"] == "off"
 
 
 async def test_a_request_that_changes_nothing_is_answered(stage):
@@ -385,7 +425,7 @@ async def test_a_request_that_changes_nothing_is_answered(stage):
 )
 async def test_a_bad_filter_is_refused_and_changes_nothing(stage, params):
     host, _ = await stage.joined("host")
-    answer = await host.ask("set_filter", enabled=True, params=params)
+    answer = await host.ask("set_filter", consent=True, enabled=True, params=params)
     assert error_code(answer) in ("bad_filter", "bad_message")
     (changed,) = await host.ask("set_filter")
     assert changed["filter"] == OFF.model_dump()
@@ -393,7 +433,7 @@ async def test_a_bad_filter_is_refused_and_changes_nothing(stage, params):
 
 async def test_trouble_of_the_filter_is_told_to_host_and_viewers(stage):
     host, _ = await stage.live_host()
-    await host.ask("set_filter", enabled=True)
+    await host.ask("set_filter", consent=True, enabled=True)
     await asyncio.sleep(0)
     viewer, _ = await stage.joined("viewer")
     host.told()
@@ -409,7 +449,7 @@ async def test_trouble_of_the_filter_is_told_to_host_and_viewers(stage):
 async def test_the_filter_of_a_host_ends_with_it(stage):
     host, _ = await stage.live_host()
     viewer, _ = await stage.joined("viewer")
-    await host.ask("set_filter", enabled=True, params={"smooth": 99})
+    await host.ask("set_filter", consent=True, enabled=True, params={"smooth": 99})
     await asyncio.sleep(0)
     await host.ask("leave")
     assert viewer.told()[-1] == {"type": "filter_changed", "filter": OFF.model_dump()}

@@ -18,7 +18,7 @@ async def stage():
 async def test_a_shutdown_tells_everybody_and_closes_all_media():
     async with node_stage() as stage:
         host, media = await stage.live_host()
-        await host.ask("set_filter", enabled=True)
+        await host.ask("set_filter", consent=True, enabled=True)
         viewer, watched = await stage.watching()
         waiting, _ = await stage.joined("viewer", room="elsewhere")
         callers = (host, viewer, waiting)
@@ -68,7 +68,7 @@ async def test_a_room_that_closes_leaves_nothing(stage):
         host, _ = await stage.live_host()
         viewer, _ = await stage.watching()
         dropped, _ = await stage.watching()
-        await host.ask("set_filter", enabled=True)
+        await host.ask("set_filter", consent=True, enabled=True)
         await asyncio.sleep(0)
         await dropped.drop()
         await host.ask("leave")

@@ -290,7 +290,7 @@ async def test_answers_carry_the_transport_s_own_secrets(room):
 async def test_with_the_filter_on_frames_take_the_way_through_it(room):
     host, viewer = room.publish(), room.subscribe()
     room.feed(host, KEYFRAME)
-    room.media.set_filter(True, {"smooth": 70, "brighten": 0})
+    room.media.set_filter(True, {"smooth": 70, "brighten": 0}, True)
     await asyncio.sleep(0)
     (stream,) = room.streams.made
     assert room.told[-2:] == ["filter starting", "filter on"]
@@ -310,7 +310,7 @@ async def test_with_the_filter_on_frames_take_the_way_through_it(room):
 
 async def test_the_filter_ends_with_the_host_s_media(room):
     host = room.publish()
-    room.media.set_filter(True, None)
+    room.media.set_filter(True, None, True)
     await asyncio.sleep(0)
     host.close("lost")
     await asyncio.wait(room.work)
@@ -320,10 +320,10 @@ async def test_the_filter_ends_with_the_host_s_media(room):
 
 async def test_a_filter_that_is_switched_off_keeps_its_worker_for_a_while(room):
     room.publish()
-    room.media.set_filter(True, None)
+    room.media.set_filter(True, None, True)
     await asyncio.sleep(0)
     room.media.set_filter(False, None)
     await asyncio.sleep(0)
     assert room.streams.made[0].reason is None
-    room.media.set_filter(True, None)
+    room.media.set_filter(True, None, True)
     assert len(room.streams.made) == 1

@@ -34,6 +34,7 @@ views = st.builds(
     state=st.sampled_from(get_args(FilterState)),
     enabled=st.booleans(),
     params=parameters,
+    consent=st.booleans(),
     reason=st.none() | words,
 )
 
@@ -49,6 +50,7 @@ FIELDS = {
     "sdp": sdps,
     "enabled": st.none() | st.booleans(),
     "params": st.none() | parameters,
+    "consent": st.none() | st.booleans(),
     "peer": words,
     "grace_s": seconds,
     "publishing": st.booleans(),

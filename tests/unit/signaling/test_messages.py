@@ -166,6 +166,7 @@ def test_a_none_that_means_something_is_written_as_null():
             "state": "off",
             "enabled": False,
             "params": {"smooth": 0, "brighten": 0},
+            "consent": False,
             "reason": None,
         },
     }

@@ -57,6 +57,7 @@ async def test_the_filter_is_on_before_anything_is_published(server):
     async with HostClient(server.url, "demo", SMALL, parameters={"smooth": 60}) as host:
         assert server.kinds() == ["join", "set_filter", "publish"]
         assert server.seen[1].enabled
+        assert server.seen[1].consent  # giving parameters is the host's yes
         assert host.filter.params == {"smooth": 60}
 
 
@@ -163,6 +164,15 @@ async def test_what_the_server_tells_is_known(server):
         )
         await host.until(lambda: host.filter == view, PATIENCE_S)
         assert (host.viewers, host.media_state) == (7, "connected")
+
+
+async def test_consent_is_said_with_the_switch_and_taken_back_by_name(server):
+    server.live = False
+    async with HostClient(server.url, "demo", SMALL) as host:
+        await host.set_filter(enabled=True, consent=True)
+        await host.set_filter(consent=False)
+        said = [message for message in server.seen if message.type == "set_filter"]
+        assert [(each.enabled, each.consent) for each in said] == [(True, True), (None, False)]
 
 
 async def test_a_refused_filter_leaves_the_session_alone(server):

@@ -230,6 +230,12 @@ class FakeServer:
         await _reply(peer.socket, message, {"type": "subscribed", "sdp": sdp})
 
     async def _set_filter(self, peer: Peer, message: dict[str, Any]) -> None:
+        if message.get("consent") is not None:
+            self.filter["consent"] = message["consent"]
+        if message.get("enabled") and not self.filter.get("consent"):
+            refusal = {"type": "error", "code": "consent_required", "message": "agree first"}
+            await _reply(peer.socket, message, refusal)
+            return
         self.filter["params"] |= message.get("params") or {}
         if message.get("enabled") is not None:
             self.filter["enabled"] = message["enabled"]

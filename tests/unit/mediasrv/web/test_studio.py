@@ -166,11 +166,76 @@ def test_sliders_stay_usable_when_their_list_does_not_load(server, open_page):
     assert server.messages("set_filter")[-1]["params"] == {"smooth": 33, "brighten": 44}
 
 
+def switch_on(page):
+    page.get_by_test_id("beauty-toggle").click()
+    page.get_by_test_id("beauty-agree").click()
+
+
+def test_nothing_is_asked_of_the_server_before_the_host_says_yes(server, open_page):
+    page = open_page("/host/otter")
+    question = page.get_by_test_id("beauty-consent")
+    expect(question).to_be_hidden()
+    page.get_by_test_id("beauty-toggle").click()
+    expect(question).to_be_visible()
+    expect(question).to_contain_text("in memory, while you are live, never written, never shared")
+    expect(page.get_by_test_id("beauty-agree")).to_be_focused()
+    expect(page.get_by_test_id("beauty-toggle")).not_to_be_checked()
+    page.wait_for_timeout(200)
+    assert server.messages("set_filter") == []
+    page.get_by_test_id("beauty-agree").click()
+    expect(page.get_by_test_id("beauty-toggle")).to_be_checked()
+    expect(question).to_be_hidden()
+    (sent,) = server.messages("set_filter")
+    assert (sent["enabled"], sent["consent"]) == (True, True)
+
+
+def test_the_yes_is_remembered_in_this_page_and_nowhere_else(server, open_page):
+    page = open_page("/host/otter")
+    switch_on(page)
+    page.get_by_test_id("beauty-toggle").click()
+    page.get_by_test_id("beauty-toggle").click()
+    expect(page.get_by_test_id("beauty-toggle")).to_be_checked()
+    page.reload()
+    until(page, "mediasrv.socket === 'joined'")
+    expect(page.get_by_test_id("beauty-withdraw")).to_be_visible()
+    stored = "[localStorage.length, sessionStorage.length, document.cookie]"
+    assert page.evaluate(stored) == [0, 0, ""]
+    page.goto(page.url.replace("otter", "badger"))
+    until(page, "mediasrv.socket === 'joined'")
+    expect(page.get_by_test_id("beauty-withdraw")).to_be_hidden()
+
+
+def test_consent_is_taken_back_with_one_click_and_asked_for_again(server, open_page):
+    page = open_page("/host/otter")
+    expect(page.get_by_test_id("beauty-withdraw")).to_be_hidden()
+    switch_on(page)
+    page.get_by_test_id("beauty-withdraw").click()
+    expect(page.get_by_test_id("beauty-toggle")).not_to_be_checked()
+    page.wait_for_timeout(200)
+    last = server.messages("set_filter")[-1]
+    assert (last["enabled"], last["consent"]) == (False, False)
+    page.get_by_test_id("beauty-toggle").click()
+    expect(page.get_by_test_id("beauty-consent")).to_be_visible()
+
+
+def test_consent_taken_back_while_the_server_is_away_reaches_it_later(server, open_page):
+    page = open_page("/host/otter")
+    switch_on(page)
+    until(page, "mediasrv.filter.consent")
+    server.refuse["join"] = {"code": "overloaded", "message": "full"}
+    server.drop_sockets("host")
+    until(page, "mediasrv.socket === 'lost'")
+    page.get_by_test_id("beauty-withdraw").click()
+    server.refuse.clear()
+    until(page, "mediasrv.socket === 'joined' && !mediasrv.filter.consent")
+    until(page, "!mediasrv.filter.enabled")
+
+
 def test_the_beauty_switch_tells_what_viewers_see(server, open_page):
     page = open_page("/host/otter")
     words = page.get_by_test_id("beauty-state")
     expect(words).to_have_text("Off. Viewers see your camera as it is.")
-    page.get_by_test_id("beauty-toggle").click()
+    switch_on(page)
     expect(words).to_have_text("Ready. It starts when you go live.")
     go_live(page)
     expect(words).to_have_text("On. Viewers see the filtered picture.")
@@ -184,7 +249,7 @@ def test_the_beauty_switch_tells_what_viewers_see(server, open_page):
 
 def test_beauty_that_changes_nothing_offers_a_look(server, open_page):
     page = open_page("/host/otter")
-    page.get_by_test_id("beauty-toggle").click()
+    switch_on(page)
     page.get_by_role("button", name="Natural look").click()
     expect(page.get_by_role("button", name="Natural look")).to_be_hidden()
     page.wait_for_timeout(200)
@@ -194,7 +259,7 @@ def test_beauty_that_changes_nothing_offers_a_look(server, open_page):
 def test_a_server_without_the_filter_says_why_and_the_switch_goes_back(server, open_page):
     server.refuse["set_filter"] = {"code": "filter_unavailable", "message": "no face model"}
     page = open_page("/host/otter")
-    page.get_by_test_id("beauty-toggle").click()
+    switch_on(page)
     expect(page.get_by_test_id("beauty-state")).to_have_text("Not available: no face model.")
     expect(page.get_by_test_id("beauty-toggle")).not_to_be_checked()
 
@@ -216,7 +281,7 @@ def test_settings_made_while_the_server_is_away_reach_it_later(server, open_page
     server.drop_sockets("host")
     until(page, "mediasrv.socket === 'lost'")
     page.get_by_test_id("slider-smooth").fill("70")
-    page.get_by_test_id("beauty-toggle").click()
+    switch_on(page)
     server.refuse.clear()
     until(page, "mediasrv.filter.params.smooth === 70 && mediasrv.filter.enabled")
     expect(page.get_by_test_id("slider-smooth")).to_have_value("70")
