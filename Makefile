@@ -6,6 +6,8 @@
 HOST ?= 127.0.0.1
 PORT ?= 8080
 ARGS ?=
+# Where "make privacy-proof" writes what was tried and seen.
+PROOF ?= build/privacy-proof.md
 # A Python 3.11 or 3.12; empty: the first that fits of python3.11, python3.12, python3.
 PYTHON ?=
 
@@ -19,19 +21,32 @@ LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all:
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--only-binary :all: --no-emit-index-url --no-header
 
+PROOFS := tests/privacy tests/architecture/test_facial_data_fences.py \
+	tests/unit/mediasrv/processing/test_sandbox.py \
+	tests/unit/mediasrv/processing/test_syscall_filter.py \
+	tests/unit/mediasrv/processing/test_channel.py tests/scenarios/test_locked_worker.py \
+	tests/unit/mediasrv/test_no_raw_picture.py
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format lock clean
+.PHONY: help serve test privacy-proof check format lock clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
 serve: $(VENV)/run.stamp ## start the server (HOST=, PORT=, ARGS=)
 	@exec $(BIN)/mediasrv serve --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(VENV)/dev.stamp ## run all tests, browsers included (ARGS="-k name")
 	@scripts/install-browsers
+	@scripts/install-strace
 	$(BIN)/python -m pytest $(ARGS)
+
+# The same checks run in "make test", in a short form.
+privacy-proof: $(VENV)/dev.stamp ## show that facial data stays in its worker (PROOF=report.md)
+	@scripts/install-strace
+	MEDIASRV_PRIVACY_REPORT=$(PROOF) MEDIASRV_PRIVACY_SECONDS=60 $(BIN)/python -m pytest $(PROOFS)
+	@echo "The report is in $(PROOF)."
 
 check: $(VENV)/dev.stamp ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -1,0 +1,113 @@
+"""Landmarks that nobody has: put into a worker, looked for everywhere else, in every encoding.
+
+The stage runs beside the real detector and keeps the canary in the types that real landmarks have,
+makes temporaries of it with every image, and prints what it can.
+"""
+
+import base64
+import random
+import struct
+import sys
+
+import numpy as np
+
+from filters.image import YuvImage
+from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
+from mediasrv.processing.pipeline import WARM_UP_WIDTH_PX
+
+SEED = 478
+# So many points are looked for; each is three numbers that no other data holds in a row.
+POINTS_SOUGHT = 1
+FRAMES_BEFORE_CRASH = 20
+DIRECTORY_OF_THE_LEAK = "/tmp"  # noqa: S108 - the leaky mutant writes there, and it must be found
+
+
+def canary_points() -> np.ndarray:
+    """Shape (478, 3), float32, each value between 100 and 900 as pixels are."""
+    numbers = random.Random(SEED)
+    values = [numbers.uniform(100, 900) for _ in range(LANDMARK_COUNT * 3)]
+    return np.array(values, np.float32).reshape(LANDMARK_COUNT, 3)
+
+
+def needles() -> dict[str, bytes]:
+    """What to look for, by the name of the encoding and the point."""
+    found = {}
+    for number, point in enumerate(canary_points()[:POINTS_SOUGHT]):
+        x, y, z = (float(value) for value in point)
+        single = struct.pack("<3f", x, y, z)
+        encoded = {
+            "float32": single,
+            "float64": struct.pack("<3d", x, y, z),
+            "float16": struct.pack("<3e", x, y, z),
+            "text, 3 digits": f"{x:.3f}".encode(),
+            "text, 5 digits": f"{x:.5f}".encode(),
+            "hexadecimal": single.hex().encode(),
+            **{f"base64, {shift}": _base64_inside(single, shift) for shift in range(3)},
+        }
+        found.update({f"{name}, point {number}": needle for name, needle in encoded.items()})
+    return found
+
+
+def _base64_inside(single: bytes, shift: int) -> bytes:
+    """The letters that do not depend on what stands before and after."""
+    letters = base64.b64encode(bytes(shift) + single)
+    return letters[4 if shift else 0 : -4]
+
+
+class CanaryStage:
+    """Keeps the canary as real landmarks are kept, and leaves traces of it in memory."""
+
+    def __init__(self) -> None:
+        self._landmarks = FaceLandmarks(canary_points())
+        self._traces: list[object] = []
+
+    def __call__(self, image: YuvImage) -> None:
+        del image
+        points = self._landmarks.points()
+        several = [points * 1, points.astype(np.float64), [float(v) for v in points[0]]]
+        self._traces = [*several, f"{float(points[0, 0]):.5f}", bytes(np.asarray(points).tobytes())]
+
+
+class Chattering(CanaryStage):
+    """Prints the canary on standard error: the one other way out that a worker has."""
+
+    def __call__(self, image: YuvImage) -> None:
+        super().__call__(image)
+        print("landmarks", *self._traces[2:4], file=sys.stderr, flush=True)
+
+
+class Crashing(CanaryStage):
+    """Raises with the canary in its text and in its variables."""
+
+    _frames = 0
+
+    def __call__(self, image: YuvImage) -> None:
+        super().__call__(image)
+        self._frames += image.width_px != WARM_UP_WIDTH_PX
+        if self._frames > FRAMES_BEFORE_CRASH:
+            raise ValueError(f"cannot work on {self._traces[2]}")
+
+
+class Leaking(CanaryStage):
+    """Saves the canary: with the sandbox off, this is the mutant that must be caught."""
+
+    def __call__(self, image: YuvImage) -> None:
+        super().__call__(image)
+        if image.width_px != WARM_UP_WIDTH_PX:  # before lock-in there is no stream
+            np.save(f"{DIRECTORY_OF_THE_LEAK}/mediasrv-leaky-mutant.npy", canary_points())
+
+
+def open_canary() -> CanaryStage:
+    return CanaryStage()
+
+
+def open_chattering() -> CanaryStage:
+    return Chattering()
+
+
+def open_crashing() -> CanaryStage:
+    return Crashing()
+
+
+def open_leaking() -> CanaryStage:
+    return Leaking()

@@ -1,0 +1,313 @@
+"""The claim of PRIVACY.md against a running server: real faces, a canary, and every way to look.
+
+Everything is looked at from outside, and whatever looks is first shown a leak that it must find.
+"""
+
+import asyncio
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mediasrv.media import Codec
+from mediasrv.processing import BeautyStream, ProcessingConfig, SpareWorkers
+from mediasrv.processing.encoder import split_annex_b
+from mediasrv.transport.addresses import usable_local_addresses
+from tests.encoded_clips import encode, read_clip
+from tests.privacy.canary import DIRECTORY_OF_THE_LEAK, canary_points, needles
+from tests.privacy.live import (
+    REPOSITORY,
+    STRACE,
+    TIMEOUT_S,
+    files_below,
+    hosting,
+    running_server,
+    scan,
+    until,
+    watch_calls,
+)
+from tests.privacy.scan import scan_bytes
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0,
+    reason="looking into other processes needs Linux and root",
+)
+
+GONE_S = 1.0
+STAGES = {"filter_python_path": [str(REPOSITORY)]}
+CANARY = {**STAGES, "filter_extra_stages": ["tests.privacy.canary:open_canary"]}
+# Three numbers between 0 and 1 in a row: what normalised landmarks would look like.
+FLOATS_IN_A_ROW = re.compile(rb"(?:\b0\.\d{3,}\b[\s,;\]\)]*){3}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def strace_is_here():
+    if not Path(STRACE).exists():
+        pytest.fail(f"{STRACE} is missing: run make privacy-proof, or apt-get install strace")
+
+
+def read(path):
+    return Path(path).read_text()
+
+
+@pytest.fixture
+def clip(media):
+    return media / "clip_woman_1280x720.mp4"
+
+
+@pytest.fixture
+def no_limit_on_cores():
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+@pytest.mark.proof("C5", "C6")
+async def test_the_scanner_finds_the_canary_in_every_encoding(finding):
+    source = (
+        "import sys\nfrom tests.privacy.canary import needles\n"
+        "kept = [bytearray(needle) for needle in needles().values()]\n"
+        "print('there', flush=True)\nsys.stdin.read()"
+    )
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", source),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert holder.stdout is not None
+    assert await holder.stdout.readline() == b"there\n"
+    answers = await scan(holder.pid)
+    holder.kill()
+    await holder.wait()
+    assert answers[holder.pid]["found"] == sorted(needles())
+    names = ", ".join(sorted({name.partition(", point")[0] for name in needles()}))
+    mutant = f"Leaky mutant, a process that keeps the canary as {names}:"
+    finding("C6", mutant, "found by the scanner in every form.")
+
+
+@pytest.mark.proof("C3", "C5", "C6", "C8", "C10", "C11", "C14")
+async def test_a_live_stream_leaves_nothing_outside_its_worker(tmp_path, clip, seconds, finding):
+    root_before = sorted(os.listdir("/"))
+    async with running_server(tmp_path, **CANARY) as server:
+        async with hosting(server, clip) as host:
+            worker = server.workers()[0]
+            calls = await watch_calls(worker.pid, seconds)
+            check_calls(calls, seconds, finding)
+            others = [server.process.pid, server.viewers[0].pid]
+            answers = await scan(worker.pid, *others)
+            assert answers[worker.pid]["found"], "the canary must be where it belongs"
+            check_memory(answers, others, "live", "C6", finding)
+            check_swap(worker.pid, finding)
+            check_sockets(server, worker, finding)
+            took_s = await withdraw(server, host, worker.pid)
+            finding("C5", "The host takes its consent back:", f"worker gone after {took_s:.2f} s.")
+            await host.set_filter(enabled=True, consent=True)
+            await host.until(lambda: host.filter.state == "on", TIMEOUT_S)
+            worker = server.workers()[0]
+        took_s = await until(lambda: worker.pid not in server.worker_pids())
+        assert took_s < GONE_S
+        finding("C5", "The host leaves:", f"worker gone after {took_s:.2f} s.")
+        check_memory(await scan(*others[:1]), others[:1], "stopped", "C5", finding)
+    check_what_is_left(server, root_before, finding)
+    check_log(server.log_bytes(), finding)
+
+
+def check_calls(calls, seconds, finding):
+    opened = [call for call in calls if "ENOENT" not in call and "resumed" not in call]
+    channel = [call for call in opened if re.search(r"(sendto|recvfrom)\(3,", call)]
+    assert len(channel) > 5 * seconds, "the worker must be at work while it is watched"
+    assert [call for call in opened if call not in channel and "<unfinished" not in call] == []
+    finding(
+        "C3",
+        f"strace on the worker for {seconds:g} s, {len(calls)} calls of files, network, processes "
+        "and shared memory:",
+        f"{len(channel)} on its channel, {len(calls) - len(opened)} files asked for and not there, "
+        "0 others.",
+    )
+
+
+def check_memory(answers, pids, when, check, finding):
+    for pid in pids:
+        assert answers[pid]["found"] == []
+        assert answers[pid]["seen_bytes"] > 10_000_000
+    megabytes = sum(answers[pid]["seen_bytes"] for pid in pids) // 2**20
+    names = "server" if len(pids) == 1 else "server and viewer"
+    finding(check, f"Memory of {names}, {when}, {megabytes} MiB:", "no canary.")
+
+
+def check_swap(pid, finding):
+    swapped = re.search(r"VmSwap:\s+(\d+) kB", read(f"/proc/{pid}/status"))
+    assert swapped is not None
+    assert swapped[1] == "0"
+    finding("C8", "VmSwap of the worker while live:", "0 kB.")
+
+
+def check_sockets(server, worker, finding):
+    assert [c for c in worker.net_connections("all") if c.family != socket.AF_UNIX] == []
+    process = psutil.Process(server.process.pid)
+    http_port = int(server.url.rsplit(":", 1)[1])
+    peers = {c.raddr.ip for c in process.net_connections("inet") if c.raddr}
+    assert peers <= {*usable_local_addresses(), "127.0.0.1"}
+    listening = {c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"}
+    assert listening == {http_port}
+    finding("C11", "Sockets of the worker and of the server:", "its channel; its two ports only.")
+
+
+async def withdraw(server, host, pid):
+    view = await host.set_filter(consent=False)
+    assert (view.enabled, view.state) == (False, "off")
+    took_s = await until(lambda: pid not in server.worker_pids())
+    assert took_s < GONE_S
+    return took_s
+
+
+def check_what_is_left(server, root_before, finding):
+    assert files_below(server.directory) == []
+    assert sorted(os.listdir("/")) == root_before
+    where = "Home, temporary and working directory of the server, before and after:"
+    finding("C14", where, "no file.")
+    finding("C3", where, "no file.")
+
+
+def check_log(log, finding):
+    assert b"DEBUG" in log
+    assert len(log) > 1000
+    assert scan_bytes(log) == []
+    assert FLOATS_IN_A_ROW.search(log) is None
+    finding(
+        "C10", f"{len(log)} bytes of log at DEBUG, all libraries:", "no canary, no coordinates."
+    )
+
+
+@pytest.mark.proof("C3")
+async def test_without_the_sandbox_the_same_watch_catches_a_stage_that_saves(
+    tmp_path, clip, finding
+):
+    left = Path(DIRECTORY_OF_THE_LEAK) / "mediasrv-leaky-mutant.npy"
+    settings = {**STAGES, "filter_extra_stages": ["tests.privacy.canary:open_leaking"]}
+    try:
+        async with (
+            running_server(tmp_path, filter_sandbox="off", **settings) as server,
+            hosting(server, clip),
+        ):
+            calls = await watch_calls(server.workers()[0].pid, 1.5)
+        saved = [call for call in calls if left.name in call and "O_WRONLY" in call]
+        assert saved
+        assert scan_bytes(left.read_bytes())
+    finally:
+        left.unlink(missing_ok=True)
+    finding("C3", "Leaky mutant, sandbox off, a stage that calls np.save:", "caught by strace.")
+
+
+async def never_on(server, clip):
+    async with asyncio.timeout(8), hosting(server, clip):
+        pytest.fail("a stage that cannot save cannot go on")
+
+
+@pytest.mark.proof("C3")
+async def test_with_the_sandbox_the_stage_that_saves_gets_nowhere(tmp_path, clip, finding):
+    settings = {**STAGES, "filter_extra_stages": ["tests.privacy.canary:open_leaking"]}
+    left = Path(DIRECTORY_OF_THE_LEAK) / "mediasrv-leaky-mutant.npy"
+    async with running_server(tmp_path, **settings) as server:
+        with pytest.raises(TimeoutError):
+            await never_on(server, clip)
+        assert not left.exists()
+        assert b"kind=FileNotFoundError" in server.log_bytes()
+    finding("C3", "The same stage in the sandbox:", "np.save fails, nothing is written.")
+
+
+@pytest.mark.proof("C7")
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+async def test_a_worker_that_is_killed_leaves_no_core(
+    tmp_path, clip, number, no_limit_on_cores, finding
+):
+    places = [Path("/"), tmp_path]
+    async with running_server(tmp_path, **CANARY) as server:
+        async with hosting(server, clip) as host:
+            worker = server.workers()[0]
+            before = [sorted(os.listdir(place)) for place in places]
+            worker.send_signal(number)
+            await until(lambda: worker.pid not in server.worker_pids())
+            await host.until(lambda: host.filter.state == "on", TIMEOUT_S)
+        assert [sorted(os.listdir(place)) for place in places] == before
+        assert scan_bytes(server.log_bytes()) == []
+    pattern = read("/proc/sys/kernel/core_pattern").strip()
+    finding(
+        "C7", f"{number.name} to the worker, cores unlimited, core_pattern '{pattern}':", "none."
+    )
+
+
+@pytest.mark.proof("C9")
+async def test_a_crash_says_where_and_not_what(tmp_path, clip, finding):
+    settings = {**STAGES, "filter_extra_stages": ["tests.privacy.canary:open_crashing"]}
+    async with running_server(tmp_path, **settings) as server:
+        async with hosting(server, clip):
+            await until(lambda: b"crashed kind=ValueError" in server.log_bytes())
+        log = server.log_bytes()
+    assert b"file=canary.py line=" in log
+    assert scan_bytes(log) == []
+    finding("C9", "A stage that raises with the canary in its text:", "kind, file and line.")
+    point = canary_points()[0]
+    assert scan_bytes(f"cannot work on {[float(value) for value in point]}".encode())
+    finding("C9", "Leaky mutant, the text itself:", "caught by the scanner.")
+
+
+@pytest.mark.proof("C10")
+async def test_what_a_worker_prints_comes_out_without_its_numbers(tmp_path, clip, finding):
+    settings = {**STAGES, "filter_extra_stages": ["tests.privacy.canary:open_chattering"]}
+    async with running_server(tmp_path, **settings) as server:
+        async with hosting(server, clip):
+            await until(lambda: server.log_bytes().count(b"says: landmarks") > 20)
+        log = server.log_bytes()
+    assert scan_bytes(log) == []
+    finding("C10", "A stage that prints the canary for every image:", "hidden, and cut after 100.")
+
+
+@pytest.mark.proof("C12")
+async def test_h264_carries_no_side_messages(clip, finding):
+    config = ProcessingConfig(spares=0, hang_timeout_s=20.0)
+    spares = SpareWorkers(config)
+    frames = []
+    stream = BeautyStream(
+        config,
+        spares,
+        Codec.H264,
+        {"smooth": 60},
+        on_frame=frames.append,
+        on_state=lambda *_: None,
+        on_keyframe_needed=lambda: None,
+    )
+    await stream.open()
+    await until(lambda: stream.worker_pid is not None)
+    for frame in encode(Codec.H264, read_clip(clip, 20, size=(640, 360))):
+        stream.feed(frame)
+        await asyncio.sleep(0.03)
+    await until(lambda: len(frames) >= 5)
+    await stream.close()
+    await spares.close()
+    kinds = {kind for frame in frames for kind, _ in split_annex_b(frame.payload)}
+    assert kinds <= {1, 5, 7, 8}  # slices and parameter sets; 6 would be SEI
+    finding("C12", f"NAL units of {len(frames)} filtered H.264 frames:", f"types {sorted(kinds)}.")
+
+
+@pytest.mark.proof("C2")
+def test_the_import_contracts_hold(finding):
+    completed = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert completed.returncode == 0, completed.stdout
+    finding("C2", "import-linter:", re.findall(r"Contracts: .*", completed.stdout)[0])
