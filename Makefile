@@ -25,7 +25,8 @@ PROOFS := tests/privacy tests/architecture/test_facial_data_fences.py \
 	tests/unit/mediasrv/processing/test_sandbox.py \
 	tests/unit/mediasrv/processing/test_syscall_filter.py \
 	tests/unit/mediasrv/processing/test_channel.py tests/scenarios/test_locked_worker.py \
-	tests/unit/mediasrv/test_no_raw_picture.py
+	tests/unit/mediasrv/test_no_raw_picture.py \
+	tests/scenarios/test_beauty_worker.py::test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

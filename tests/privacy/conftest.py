@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,14 +28,14 @@ TITLES = {
     "C4": "Refusal by construction: every way out of the worker, guard by guard",
     "C5": "The worker is gone within a second, and the server has nothing in memory",
     "C6": "While live, no other process has landmarks in memory",
-    "C7": "No core file, no debugger",
+    "C7": "No core file, whatever ends the worker",
     "C8": "Nothing in swap",
     "C9": "Crash reports name type, file and line only",
     "C10": "Logs at DEBUG hold nothing of a face",
     "C11": "What goes over the network and the worker's channel",
     "C12": "The encoded picture carries nothing beside the picture",
     "C13": "No unfiltered frame gets past a filter that dies",
-    "C14": "After stop and restart nothing is left",
+    "C14": "After stop nothing is left on disk",
 }
 # Other modules that belong to the proof; they run with it.
 ELSEWHERE = {
@@ -44,6 +45,7 @@ ELSEWHERE = {
     "tests/scenarios/test_locked_worker.py": "C4",
     "tests/unit/mediasrv/processing/test_channel.py": "C11",
     "tests/unit/mediasrv/test_no_raw_picture.py": "C13",
+    "tests/scenarios/test_beauty_worker.py": "C13",
 }
 
 
@@ -90,7 +92,8 @@ def pytest_runtest_makereport(
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when != "call" and not report.failed:
         return
-    checks = {check for name, of in report.user_properties if name == "proof of" for check in of}
+    properties: list[tuple[str, Any]] = report.user_properties
+    checks = {check for name, of in properties if name == "proof of" for check in of}
     module = report.nodeid.split("::")[0]
     checks |= {ELSEWHERE[module]} if module in ELSEWHERE else set()
     for _, (check, tried, seen) in _proofs(report):
