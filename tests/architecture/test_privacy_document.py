@@ -10,7 +10,9 @@ import pytest
 from mediasrv.filter_switch import LINGER_S
 from mediasrv.processing import ProcessingConfig
 from mediasrv.processing.confinement import GUARDS, SandboxLevel
-from mediasrv.relay.track import CATCH_UP_MAX_S, CATCH_UP_PACKETS_MAX
+from mediasrv.relay.history import BYTES_MAX, PacketHistory
+from mediasrv.relay.packets import TrackPacket
+from mediasrv.relay.track import AUDIO_HISTORY_S, VIDEO_HISTORY_S
 from mediasrv.rooms import RoomLimits
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -106,8 +108,8 @@ def test_no_class_is_named_that_is_not_there():
 
 
 def test_figures_are_those_of_the_code():
-    assert f"at most\n{CATCH_UP_PACKETS_MAX} packets" in TEXT
-    assert CATCH_UP_MAX_S == 1.0
+    assert f"last {VIDEO_HISTORY_S} s of video and {AUDIO_HISTORY_S} s of sound" in TEXT
+    assert f"at most {BYTES_MAX / 1e6} MB each" in TEXT
     assert f"up to {LINGER_S:.0f} seconds" in TEXT
     assert f"or {RoomLimits().grace_s:.0f} s after" in TEXT
     assert f"at most {ProcessingConfig().outbox_bytes // 2**20} MiB" in TEXT
@@ -132,3 +134,13 @@ def test_the_server_never_promises_what_only_the_edge_could():
         if re.search(r"only on your (own )?(device|machine)", path.read_text(), re.IGNORECASE)
     ]
     assert promising == []
+
+
+def test_the_relay_keeps_no_packet_beyond_the_second_that_is_promised():
+    history = PacketHistory(VIDEO_HISTORY_S)
+    times = [number / 100 for number in range(1000)]
+    for number, now in enumerate(times):
+        history.add(TrackPacket(number, number, True, "vp8", b"x" * 1000), now)
+    oldest = min(n for n in range(len(times)) if history.get(n) is not None)
+    assert times[-1] - times[oldest] <= VIDEO_HISTORY_S
+    assert history.payload_bytes <= BYTES_MAX
