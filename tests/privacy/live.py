@@ -124,19 +124,18 @@ async def hosting(server: Server, clip: Path, room: str = "proof") -> AsyncItera
         yield host
 
 
-async def watch_calls(pid: int, seconds: float) -> list[str]:
-    """What a process asks of the kernel, watched with strace; its threads and children too."""
+async def watch_calls(server: Server, seconds: float) -> list[str]:
+    """What the worker with the stream asks of the kernel, watched with strace."""
+    # A file: a pipe that nobody reads would fill, and strace would hold the worker.
+    seen = server.log.with_name("calls")
     process = await asyncio.create_subprocess_exec(
-        *(STRACE, "-f", "-qq"),
-        *("-e", f"trace={WATCHED}", "-e", "signal=none", "-p", str(pid)),
-        stderr=asyncio.subprocess.PIPE,
+        *(STRACE, "-f", "-qq", "-o", str(seen), "-e", f"trace={WATCHED}", "-e", "signal=none"),
+        *("-p", str(server.workers()[0].pid)),
     )
     await asyncio.sleep(seconds)
     process.terminate()
-    assert process.stderr is not None
-    lines = (await process.stderr.read()).decode("utf-8", "replace").splitlines()
     await process.wait()
-    return [line for line in lines if "(" in line]
+    return [line for line in seen.read_text("utf-8", "replace").splitlines() if "(" in line]
 
 
 async def scan(*pids: int) -> dict[int, dict]:

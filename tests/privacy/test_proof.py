@@ -100,7 +100,7 @@ async def test_a_live_stream_leaves_nothing_outside_its_worker(tmp_path, clip, s
     async with running_server(tmp_path, **CANARY) as server:
         async with hosting(server, clip) as host:
             worker = server.workers()[0]
-            calls = await watch_calls(worker.pid, seconds)
+            calls = await watch_calls(server, seconds)
             check_calls(calls, seconds, finding)
             others = [server.process.pid, server.viewers[0].pid]
             answers = await scan(worker.pid, *others)
@@ -199,7 +199,7 @@ async def test_without_the_sandbox_the_same_watch_catches_a_stage_that_saves(
             running_server(tmp_path, filter_sandbox="off", **settings) as server,
             hosting(server, clip),
         ):
-            calls = await watch_calls(server.workers()[0].pid, 1.5)
+            calls = await watch_calls(server, 1.5)
         saved = [call for call in calls if left.name in call and "O_WRONLY" in call]
         assert saved
         assert scan_bytes(left.read_bytes())
