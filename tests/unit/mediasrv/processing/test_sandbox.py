@@ -207,6 +207,12 @@ def test_a_process_with_nothing_special_reaches_strict():
     assert confined_after("") == ["strict", "1"]
 
 
+def test_it_needs_no_rights():
+    if os.geteuid() != 0:
+        pytest.skip("no rights to give up")
+    assert confined_after("os.setgid(65534); os.setuid(65534)") == ["strict", "1"]
+
+
 def test_a_file_that_was_left_open_is_noticed():
     assert confined_after("left = open('/dev/null')") == ["best-effort", "1", "descriptors"]
 
