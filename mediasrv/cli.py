@@ -107,9 +107,7 @@ def serve(
     """Run the server."""
     from mediasrv.commands.serve import run_server  # noqa: PLC0415 - only what a command needs
 
-    run_server(
-        host, port, udp_port, public_ips, public_udp_port, sandbox, debug=_debugging()
-    )
+    run_server(host, port, udp_port, public_ips, public_udp_port, sandbox, debug=_debugging())
 
 
 @cli.command()
