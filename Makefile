@@ -46,7 +46,8 @@ test: $(VENV)/dev.stamp ## run all tests, browsers included (ARGS="-k name")
 # The same checks run in "make test", in a short form.
 privacy-proof: $(VENV)/dev.stamp ## show that facial data stays in its worker (PROOF=report.md)
 	@scripts/install-strace
-	MEDIASRV_PRIVACY_REPORT=$(PROOF) MEDIASRV_PRIVACY_SECONDS=60 $(BIN)/python -m pytest $(PROOFS)
+	MEDIASRV_PRIVACY_REPORT=$(PROOF) MEDIASRV_PRIVACY_SECONDS=60 \
+		$(BIN)/python -m pytest -p tests.privacy.report $(PROOFS)
 	@echo "The report is in $(PROOF)."
 
 check: $(VENV)/dev.stamp ## format, lint, types, import contracts

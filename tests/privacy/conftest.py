@@ -1,65 +1,10 @@
-"""Collects what the proof tried and saw, and writes it down when a report is asked for."""
+"""What the tests of the proof get: how long to watch, and a place to note what was seen."""
 
 import os
-import platform
-import subprocess
-from collections import defaultdict
-from collections.abc import Generator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mediasrv import __version__
-from tests.privacy.live import STRACE
-
-REPORT = "MEDIASRV_PRIVACY_REPORT"
-SECONDS = "MEDIASRV_PRIVACY_SECONDS"
-SHORT_S = 5.0
-PACKAGES = ("mediapipe", "numpy", "opencv-contrib-python", "av", "aiortc")
-
-TITLES = {
-    "C1": "The types refuse to be stored, copied and printed",
-    "C2": "Who may import the detector, serialisation and logging",
-    "C3": "Nothing is written: the worker's system calls, and the files around it",
-    "C4": "Refusal by construction: every way out of the worker, guard by guard",
-    "C5": "The worker is gone within a second, and the server has nothing in memory",
-    "C6": "While live, no other process has landmarks in memory",
-    "C7": "No core file, whatever ends the worker",
-    "C8": "Nothing in swap",
-    "C9": "Crash reports name type, file and line only",
-    "C10": "Logs at DEBUG hold nothing of a face",
-    "C11": "What goes over the network and the worker's channel",
-    "C12": "The encoded picture carries nothing beside the picture",
-    "C13": "No unfiltered frame gets past a filter that dies",
-    "C14": "After stop nothing is left on disk",
-}
-# Other modules that belong to the proof; they run with it.
-ELSEWHERE = {
-    "tests/architecture/test_facial_data_fences.py": "C1",
-    "tests/unit/mediasrv/processing/test_sandbox.py": "C4",
-    "tests/unit/mediasrv/processing/test_syscall_filter.py": "C4",
-    "tests/scenarios/test_locked_worker.py": "C4",
-    "tests/unit/mediasrv/processing/test_channel.py": "C11",
-    "tests/unit/mediasrv/test_no_raw_picture.py": "C13",
-    "tests/scenarios/test_beauty_worker.py": "C13",
-}
-
-
-@dataclass
-class Check:
-    """What came out of one check."""
-
-    tried: list[str] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-    passed: int = 0
-    failed: int = 0
-
-
-CHECKS: dict[str, Check] = defaultdict(Check)
+from tests.privacy.report import SECONDS, SHORT_S
 
 
 @pytest.fixture(scope="session")
@@ -76,77 +21,3 @@ def finding(request: pytest.FixtureRequest):
         request.node.user_properties.append(("proof", (check, tried, seen)))
 
     return finding
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    marker = item.get_closest_marker("proof")
-    if marker is not None:  # noted before anything can fail: a failure must not hide its check
-        report.user_properties.append(("proof of", list(marker.args)))
-    return report
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when != "call" and not report.failed:
-        return
-    properties: list[tuple[str, Any]] = report.user_properties
-    checks = {check for name, of in properties if name == "proof of" for check in of}
-    module = report.nodeid.split("::")[0]
-    checks |= {ELSEWHERE[module]} if module in ELSEWHERE else set()
-    for _, (check, tried, seen) in _proofs(report):
-        CHECKS[check].tried.append(tried)
-        CHECKS[check].seen.append(seen)
-    for check in checks:
-        CHECKS[check].passed += report.passed
-        CHECKS[check].failed += report.failed
-
-
-def _proofs(report: pytest.TestReport) -> list:
-    return [each for each in report.user_properties if each[0] == "proof"]
-
-
-def pytest_sessionfinish() -> None:
-    if REPORT in os.environ:
-        target = Path(os.environ[REPORT])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(write_report())
-
-
-def write_report() -> str:
-    """The whole report as Markdown."""
-    strace = subprocess.run([STRACE, "-V"], capture_output=True, text=True, check=False).stdout
-    lines = [
-        "# Privacy proof",
-        "",
-        f"mediasrv {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Live things were watched "
-        f"for {os.environ.get(SECONDS, SHORT_S)} s each.",
-        "",
-        f"- Kernel: {platform.system()} {platform.release()}, {platform.machine()}",
-        f"- Python {platform.python_version()}; "
-        + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        f"- {strace.splitlines()[0] if strace else 'strace: none'}",
-        "",
-        "| check | | tests | result |",
-        "|---|---|---|---|",
-    ]
-    for name, title in TITLES.items():
-        check = CHECKS[name]
-        lines.append(f"| {name} | {title} | {check.passed + check.failed} | {_verdict(check)} |")
-    for name, title in TITLES.items():
-        lines += ["", f"## {name}. {title}: {_verdict(CHECKS[name])}", ""]
-        pairs = zip(CHECKS[name].tried, CHECKS[name].seen, strict=True)
-        lines += [f"- {tried} **{seen}**" for tried, seen in pairs]
-        modules = [f"`{module}`" for module, of in ELSEWHERE.items() if of == name]
-        if modules:
-            lines.append(f"- All of {', '.join(modules)}.")
-    lines += ["", "What cannot be proved from inside is said in PRIVACY.md.", ""]
-    return "\n".join(lines)
-
-
-def _verdict(check: Check) -> str:
-    if check.failed:
-        return "FAIL"
-    return "pass" if check.passed else "not run"
