@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -108,6 +109,7 @@ async def test_a_live_stream_leaves_nothing_outside_its_worker(tmp_path, clip, s
             check_memory(answers, others, "live", "C6", finding)
             check_swap(worker.pid, finding)
             check_sockets(server, worker, finding)
+            await check_metrics(server, finding)
             took_s = await withdraw(server, host, worker.pid)
             finding("C5", "The host takes its consent back:", f"worker gone after {took_s:.2f} s.")
             await host.set_filter(enabled=True, consent=True)
@@ -160,6 +162,15 @@ def check_sockets(server, worker, finding):
     listening = {c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"}
     assert listening == {http_port}
     finding("C11", "Sockets of the worker and of the server:", "its channel; its two ports only.")
+
+
+async def check_metrics(server, finding):
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{server.url}/metrics")
+    assert answer.status_code == 200
+    assert scan_bytes(answer.content) == []
+    assert b"127.0.0.1" not in answer.content
+    finding("C10", f"{len(answer.content)} bytes of /metrics while live:", "no canary, no address.")
 
 
 async def withdraw(server, host, pid):
