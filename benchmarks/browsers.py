@@ -172,11 +172,8 @@ class HostPage(_RoomPage):
         self.until_state("idle")
 
     def toggle_beauty(self) -> None:
-        """Click the switch, and agree when the page asks."""
+        """Click the switch, which the first time is the consent as well."""
         self.page.get_by_test_id("beauty-toggle").click()
-        agree = self.page.get_by_test_id("beauty-agree")
-        if agree.is_visible():
-            agree.click()
 
     def withdraw_consent(self) -> None:
         """Take the consent back."""

@@ -110,8 +110,10 @@ class Broadcast:
         self._reset_filter_input()
 
     def unpublish(self) -> None:
-        """Forget the host's connection; viewers keep what they have."""
+        """Forget the host's connection and its pictures; viewers keep what they have."""
         self._publisher = None
+        for track in self.tracks.values():
+            track.history.clear()
         self._reset_filter_input()
 
     @property

@@ -23,7 +23,6 @@ export class BeautyPanel {
   #sliders = new Map();
   #schema = USUAL_SCHEMA;
   #consented = hasConsent();
-  #asking = false;
   #touched = false;
   #movedAtMs = -Infinity;
   #live = false;
@@ -38,7 +37,6 @@ export class BeautyPanel {
     this.#params = new Throttle((params) => this.#send({ params }), SEND_INTERVAL_MS);
     this.#build(USUAL_SCHEMA);
     this.#toggle.addEventListener("change", () => this.#toggled());
-    element("beauty-agree").addEventListener("click", () => this.#agreed());
     element("beauty-withdraw").addEventListener("click", () => this.#withdrawn());
     element("beauty-natural").addEventListener("click", () => this.#useNatural());
     signaling.addEventListener("joined", ({ detail }) => this.#joined(detail.filter));
@@ -97,34 +95,21 @@ export class BeautyPanel {
     this.#show();
   }
 
+  /** Beside the switch stands what it agrees to, for as long as that has not been agreed. */
   #toggled() {
     if (this.#toggle.checked && !this.#consented) {
-      this.#ask();
-      return;
+      this.#consented = true;
+      keepConsent(true);
     }
     this.#switch(this.#toggle.checked);
   }
 
   #switch(enabled) {
     this.#touched = true;
-    this.#asking = false;
     this.#filter = { ...this.#filter, enabled };
     // The sliders as they stand go along: the server may not have heard of them yet.
     this.#send({ enabled, params: this.#values(), consent: this.#consented });
     this.#show();
-  }
-
-  #ask() {
-    this.#asking = true;
-    this.#show();
-    element("beauty-agree").focus();
-  }
-
-  #agreed() {
-    this.#consented = true;
-    keepConsent(true);
-    this.#switch(true);
-    this.#toggle.focus();
   }
 
   #withdrawn() {
@@ -188,7 +173,7 @@ export class BeautyPanel {
     this.#toggle.checked = this.#filter.enabled;
     const allZero = Object.values(this.#values()).every((value) => value === 0);
     show(element("beauty-hint"), this.#filter.enabled && allZero);
-    show(element("beauty-consent"), this.#asking);
+    show(element("beauty-consent"), !this.#consented);
     show(element("beauty-withdraw"), this.#consented);
     element("beauty").dataset.enabled = String(this.#filter.enabled);
   }
