@@ -28,6 +28,9 @@ PROOFS := tests/privacy tests/architecture/test_facial_data_fences.py \
 	tests/unit/mediasrv/test_no_raw_picture.py \
 	tests/scenarios/test_beauty_worker.py::test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out
 
+# Browsers want the machine for themselves; all other tests share its cores.
+BESIDE_EACH_OTHER := -n logical --maxprocesses 4
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help serve test privacy-proof check format lock clean
@@ -41,7 +44,12 @@ serve: $(VENV)/run.stamp ## start the server (HOST=, PORT=, ARGS=)
 test: $(VENV)/dev.stamp ## run all tests, browsers included (ARGS="-k name")
 	@scripts/install-browsers
 	@scripts/install-strace
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest $(BESIDE_EACH_OTHER) -m "not browser"
+	$(BIN)/python -m pytest -m browser
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 # The same checks run in "make test", in a short form.
 privacy-proof: $(VENV)/dev.stamp ## show that facial data stays in its worker (PROOF=report.md)
