@@ -114,14 +114,19 @@ class MaskBuilder:
         """Mean of a plane per cell; beyond the picture's edge its last pixels go on."""
         scale = 2 if chroma else 1
         rows, columns = region.grid_shape
-        padded = self._scratch.take(
-            "padded", (region.height_px // scale, region.width_px // scale), np.uint8
-        )
-        load_padded(padded, region.crop(plane, chroma=chroma))
+        shape = (region.height_px // scale, region.width_px // scale)
+        pixels = region.crop(plane, chroma=chroma)
+        if pixels.shape != shape or pixels.strides[1] != 1:
+            padded = self._scratch.take("padded", shape, np.uint8)
+            load_padded(padded, pixels)
+            pixels = padded
+        while pixels.shape[0] > 2 * rows:  # halving is quick, other factors are not
+            half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+            pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
         means = self._scratch.take("means", (rows, columns), np.uint8)
         # At one pixel per cell chroma has to grow, which INTER_AREA does bluntly.
         how = cv2.INTER_LINEAR if chroma and region.step == 1 else cv2.INTER_AREA
-        cv2.resize(padded, (columns, rows), dst=means, interpolation=how)
+        cv2.resize(pixels, (columns, rows), dst=means, interpolation=how)
         grid = self._scratch.take("sample", (rows, columns), np.float32)
         np.copyto(grid, means)
         return grid

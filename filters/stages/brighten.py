@@ -61,9 +61,7 @@ class Brighten(FaceStage):
         np.multiply(lift, mask, out=lift)
         np.multiply(lift, np.float32(face.weight), out=lift)
         np.add(lift, luma, out=lift)
-        np.add(lift, self._dither.pattern(face.top, face.left, face.shape), out=lift)
-        np.maximum(lift, 0, out=lift)
-        cv2.convertScaleAbs(lift, dst=luma)  # rounds to nearest and stops at 255
+        self._dither.round_into(luma, lift, face.top, face.left)
 
     def _colour(self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8]) -> None:
         take = self._scratch.take
@@ -76,16 +74,13 @@ class Brighten(FaceStage):
         np.multiply(gain, np.float32(face.weight), out=gain)
         padded = take("padded", half, np.uint8)
         colour = take("colour", half, np.float32)
-        pattern = self._dither.pattern(face.top // 2, face.left // 2, half)
         for plane in (image.u, image.v):
             target = face.crop(plane, chroma=True)
             load_padded(padded, target)
             np.subtract(padded, np.float32(NEUTRAL_CHROMA), out=colour)
             np.multiply(colour, gain, out=colour)
             np.add(colour, padded, out=colour)
-            np.add(colour, pattern, out=colour)
-            np.maximum(colour, 0, out=colour)
-            cv2.convertScaleAbs(colour, dst=padded)
+            self._dither.round_into(padded, colour, face.top // 2, face.left // 2)
             np.copyto(target, padded[: target.shape[0], : target.shape[1]])
 
     def _chroma_mask(self, face: FaceRegion, half: tuple[int, int]) -> Grid:

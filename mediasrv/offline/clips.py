@@ -60,7 +60,7 @@ class _FilteredFrames:
     """The pipeline of one clip, from frame to frame."""
 
     def __init__(self, detector: FaceDetector, parameters: Parameters, *, compare: bool) -> None:
-        self._pipeline = Pipeline(detector)
+        self._pipeline = Pipeline(detector, look_every=1)
         self._parameters = parameters
         self._compare = compare
         self._last_s: float | None = None

@@ -58,7 +58,7 @@ def filter_rgb(pixels: Rgb, detector: FaceDetector, parameters: Parameters) -> R
     if not parameters.are_all_off:
         for _ in range(LOOKS - 1):
             detector.detect(image)
-    Pipeline(detector).apply(image, parameters)
+    Pipeline(detector, look_every=1).apply(image, parameters)
     change = to_rgb(image) - before
     return np.clip(pixels + change, 0, 255).astype(np.uint8)
 
