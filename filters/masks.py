@@ -81,9 +81,9 @@ class MaskBuilder:
         # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
         # picture, then counts as it should instead of being guessed.
         rim = _odd_cells(GLOW_FADE, region)
-        corners = _corners(region, region.points, rim)
+        corners = cell_corners(region, region.points, rim)
         oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
-        tall = self._fill(shape, rim, "tall", [_corners(region, lifted, rim)])
+        tall = self._fill(shape, rim, "tall", [cell_corners(region, lifted, rim)])
         cv2.max(tall, oval, dst=tall)
         # On their side: the filler is exact along rows and jumps by half a cell across them, and
         # eyes, brows and lips are wide and low.
@@ -162,7 +162,7 @@ def lift_forehead(points: Points) -> Points:
     return lifted
 
 
-def _corners(region: FaceRegion, points: Points, rim: int) -> Corners:
+def cell_corners(region: FaceRegion, points: Points, rim: int = 0) -> Corners:
     """Points in cells of the region's grid with its rim, as the polygon filler wants them."""
     origin = np.array([region.left, region.top], np.float32)
     # A cell's number means its centre, a pixel coordinate of a landmark its corner.

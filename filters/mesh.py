@@ -53,9 +53,24 @@ NOSE_BASE: Final[Ring] = ring("64 98 97 2 326 327 294 278 438 457 274 1 44 237 2
 RIGHT_CHEEK: Final[Ring] = ring("117 118 101 36 206 207 187 123")
 LEFT_CHEEK: Final[Ring] = ring("346 347 330 266 426 427 411 352")
 
+# Where lips meet: open, it shows the teeth.
+MOUTH: Final[Ring] = ring("78 95 88 178 87 14 317 402 318 324 308 415 310 311 312 13 82 81 80 191")
+# Between the loops around the eye that the mesh has below it: where circles are.
+RIGHT_UNDER_EYE: Final[Ring] = ring("25 110 24 23 22 26 112 245 128 121 120 119 118 117 111 143")
+LEFT_UNDER_EYE: Final[Ring] = ring(
+    "255 339 254 253 252 256 341 465 357 350 349 348 347 346 340 372"
+)
+# Lines from the wings of the nose past the corners of the mouth.
+RIGHT_FOLD: Final[Ring] = ring("129 203 206 216 212")
+LEFT_FOLD: Final[Ring] = ring("358 423 426 436 432")
+
 RIGHT_IRIS_CENTRE: Final = 468
 LEFT_IRIS_CENTRE: Final = 473
 FOREHEAD_TOP: Final = 10
+UPPER_LIP_EDGE: Final = 13
+LOWER_LIP_EDGE: Final = 14
+RIGHT_MOUTH_CORNER: Final = 61
+LEFT_MOUTH_CORNER: Final = 291
 CHIN: Final = 152
 RIGHT_SIDE: Final = 234
 LEFT_SIDE: Final = 454

@@ -7,10 +7,13 @@ constants of each filter are shared with the fast version; the arithmetic is not
 import numpy as np
 import numpy.typing as npt
 
+from filters.canvas import Canvas
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
+from filters.parameters import Parameters
 from filters.region import FaceRegion, load_padded
-from filters.stages import brighten, smooth
+from filters.stages import brighten, sharpen, smooth
+from filters.stages.paint import PaintStage
 
 Array = npt.NDArray[np.float64]
 
@@ -62,6 +65,43 @@ def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImag
         grown = NEUTRAL_CHROMA + colour * (1 + gain[coarse] * mask)
         _store(plane, face, grown, chroma=True)
     return result
+
+
+def paint_face(
+    stage_type: type[PaintStage], image: YuvImage, face: FaceRegion, parameters: Parameters
+) -> YuvImage:
+    """Do what a stage that paints does, on a copy; what it paints is shared with it."""
+    result = image.copy()
+    planes = ((image.y, False), (image.u, True), (image.v, True))
+    means = [_cells(_load(plane, face, chroma=chroma), face) for plane, chroma in planes]
+    canvas = Canvas(face, *(mean.astype(np.float32) for mean in means))
+    stage_type.paint(canvas, parameters)
+    for plane, gain, chroma in (
+        (result.y, canvas.dy, False),
+        (result.u, canvas.du, True),
+        (result.v, canvas.dv, True),
+    ):
+        pixels = _load(plane, face, chroma=chroma)
+        wanted = gain.astype(np.float64) * face.weight
+        ratio = pixels.shape[0] / wanted.shape[0]
+        spread = _cell_means(wanted, 2) if ratio < 1 else _spread(wanted, int(ratio))
+        _store(plane, face, pixels + spread, chroma=chroma)
+    return result
+
+
+def sharpen_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
+    """Do what :class:`filters.stages.sharpen.Sharpen` does, on a copy."""
+    result = image.copy()
+    luma = _load(result.y, face, chroma=False)
+    gain = _spread(sharpen.sharpening(face, strength).astype(np.float64), face.step)
+    _store(result.y, face, luma + gain * (luma - _binomial_blur(luma)), chroma=False)
+    return result
+
+
+def _cells(pixels: Array, face: FaceRegion) -> Array:
+    """Means per cell of the face's grid; chroma of cells of one pixel is spread to them."""
+    ratio = pixels.shape[0] / face.grid_shape[0]
+    return _spread(pixels, 2) if ratio < 1 else _cell_means(pixels, int(ratio))
 
 
 def _load(plane: Plane, face: FaceRegion, *, chroma: bool) -> Array:

@@ -39,11 +39,24 @@ def _unit_points() -> np.ndarray:
     return points / measure_size_px(points)
 
 
+LOWER_LIP = (14, 178, 87, 317, 402, 88, 318, 95, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375)
+
+
 def face_at(
-    x_px: float, y_px: float, size_px: float, *, turn_deg: float = 0, squeeze: float = 1
+    x_px: float,
+    y_px: float,
+    size_px: float,
+    *,
+    turn_deg: float = 0,
+    squeeze: float = 1,
+    mouth: float = 0,
 ) -> FaceLandmarks:
-    """Landmarks of a face around (x, y); ``squeeze`` below 1 narrows it, as turning away does."""
+    """Landmarks of a face around (x, y).
+
+    ``squeeze`` below 1 narrows it, as turning away does; ``mouth`` opens it by a part of its size.
+    """
     points = _unit_points() * size_px
+    points[list(LOWER_LIP), 1] += mouth * size_px
     points[:, 0] *= squeeze
     angle = np.deg2rad(turn_deg)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

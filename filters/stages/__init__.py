@@ -1,17 +1,20 @@
 """All stages, in the order in which they run: the one registry.
 
-A new filter is a module here, a line in ``STAGE_TYPES``, and a field in
-:class:`filters.parameters.Parameters` of the same name; the contract tests find it by itself.
+A new filter is a class here or a touch of a stage that paints, and a field in
+:class:`filters.parameters.Parameters`; the contract tests find it by themselves.
 """
 
 from typing import Final
 
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
+from filters.stages.features import Features
+from filters.stages.sharpen import Sharpen
+from filters.stages.skin import Skin
 from filters.stages.smooth import Smooth
 
-# Skin first, light on top of it.
-STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (Smooth, Brighten)
+# Skin first, light on top of it; sharpening after what it would coarsen.
+STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (Smooth, Skin, Brighten, Features, Sharpen)
 
 
 def default_stages() -> tuple[Stage, ...]:

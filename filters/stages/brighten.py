@@ -12,7 +12,7 @@ from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
 from filters.region import FaceRegion, Grid, load_padded, scale_up
 from filters.scratch import Scratch
-from filters.stages.base import FaceStage
+from filters.stages.base import StrengthStage
 
 WHITE_Y = 235
 # Added at full strength, in luma code values: about 8 steps of CIE L*.
@@ -28,10 +28,11 @@ DARKEST_GAIN_BASE = 8.0
 Curve = npt.NDArray[np.float32]
 
 
-class Brighten(FaceStage):
+class Brighten(StrengthStage):
     """Brightens faces; fades over a wide border, so that the neck does not give it away."""
 
     name = "brighten"
+    parameters = ("brighten",)
 
     def __init__(self) -> None:
         self._scratch = Scratch()

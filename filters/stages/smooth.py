@@ -12,7 +12,7 @@ from filters.dither import Dither
 from filters.image import BLACK_Y, YuvImage
 from filters.region import FaceRegion, Grid, cell_means, load_padded, scale_up
 from filters.scratch import Scratch
-from filters.stages.base import FaceStage
+from filters.stages.base import StrengthStage
 
 # Half the filter's window in parts of the face's size: wider than a pore or spot, narrower than
 # a nose.
@@ -38,10 +38,11 @@ SLIDER_EXPONENT = 1.7
 CLEARLY_SKIN = 0.9
 
 
-class Smooth(FaceStage):
+class Smooth(StrengthStage):
     """Smooths the skin of faces; eyes, brows, lips, nostrils and edges stay. Luma only."""
 
     name = "smooth"
+    parameters = ("smooth",)
 
     def __init__(self) -> None:
         self._scratch = Scratch()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import filters.canvas
 import filters.landmarks
 import filters.masks
 import filters.motion
@@ -22,6 +23,7 @@ import filters.one_euro
 import filters.region
 import filters.tracking
 from benchmarks.quality import FaceAreas
+from filters.canvas import Painter
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
 from filters.motion import FaceMotion
@@ -54,6 +56,7 @@ def every_kind() -> list[FacialData]:
         _Track(points, 1.0),
         FaceMotion(image, face_at(128, 128, 120)),
         region_in(image, face_at(128, 128, 120)),
+        Painter().begin(image, region_in(image, face_at(128, 128, 120))),
         FaceAreas(face_at(128, 128, 120), 256, 256),
     ]
 
@@ -283,6 +286,7 @@ def test_filters_call_nothing_that_prints_or_writes(path):
 
 def test_every_class_with_points_or_masks_is_fenced():
     for module in (
+        filters.canvas,
         filters.landmarks,
         filters.motion,
         filters.one_euro,

@@ -40,7 +40,7 @@ to_worker = st.one_of(
     st.builds(
         Configure,
         st.sampled_from(Codec),
-        st.builds(Parameters, smooth=strengths, brighten=strengths),
+        st.builds(Parameters, smooth=strengths, brighten=strengths, tone=st.integers(-100, 100)),
         st.integers(0, channel.MAX_BITRATE_BPS),
     ),
     st.builds(InputFrame, timestamps, st.booleans(), payloads),
