@@ -18,7 +18,9 @@ from filters.stages.paint import PaintStage
 # follows. Tan needs more colour than the lighter end loses, or it looks like shade.
 TONE_LIFT, TONE_CHROMA = 0.85, 0.6
 TAN_CHROMA = 1.3
-ROSY_V, ROSY_U = 7.0, -2.0
+ROSY_V, ROSY_U = 6.0, -1.5
+# Colour shows every border, so it fades over a wider one than the mask has.
+ROSY_FADE = 0.12
 # A spot is this many deviations from the skin around it, which is this wide (parts of the face).
 SPOT_AROUND, SPOT_FROM, SPOT_TO = 0.11, 0.6, 1.8
 SPOT_FILLED, SPOT_COLOUR = 0.85, 0.9
@@ -51,7 +53,8 @@ def change_tone(canvas: Canvas, strength: float, _: Parameters) -> None:
 
 def add_rosy(canvas: Canvas, strength: float, _: Parameters) -> None:
     """More red, less where it is dark: colour goes with light."""
-    amount = np.float32(strength * canvas.light()) * canvas.face.skin
+    soft = np.minimum(canvas.blurred(canvas.face.skin, ROSY_FADE), canvas.face.skin)
+    amount = np.float32(strength * canvas.light()) * soft
     canvas.dv += np.float32(ROSY_V) * amount
     canvas.du += np.float32(ROSY_U) * amount
 
