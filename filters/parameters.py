@@ -58,6 +58,19 @@ class Parameters:
     eye_bright: int = _strength("features", "Bright eyes", "Clearer, brighter eyes.")
     teeth_white: int = _strength("features", "White teeth", "Takes yellow from the teeth.")
     sharpen: int = _strength("features", "Sharpen", "Crisper eyes, brows and lips.")
+    slim: int = _strength("shape", "Slim", "Slimmer cheeks from ear to chin.")
+    narrow: int = _strength("shape", "Narrow", "A narrower face.")
+    v_shape: int = _strength("shape", "V shape", "A finer line from jaw to chin.")
+    jaw: int = _strength("shape", "Jaw", "Softer corners of the jaw.")
+    chin: int = _two_way("shape", "Chin", "Left: shorter. Right: longer chin.")
+    cheekbones: int = _strength("shape", "Cheekbones", "Narrower cheekbones.")
+    forehead: int = _two_way("shape", "Forehead", "Left: lower. Right: higher forehead.")
+    eye_size: int = _strength("shape", "Eye size", "Larger eyes.")
+    eye_distance: int = _two_way("shape", "Eye distance", "Left: closer. Right: wider apart.")
+    nose_width: int = _strength("shape", "Nose width", "A narrower nose.")
+    nose_length: int = _two_way("shape", "Nose length", "Left: shorter. Right: longer nose.")
+    mouth_size: int = _two_way("shape", "Mouth size", "Left: smaller. Right: larger mouth.")
+    smile: int = _two_way("shape", "Smile", "Corners of the mouth: left down, right up.")
 
     def __post_init__(self) -> None:
         for name in NAMES:

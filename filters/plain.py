@@ -14,6 +14,7 @@ from filters.parameters import Parameters
 from filters.region import FaceRegion, load_padded
 from filters.stages import brighten, sharpen, smooth
 from filters.stages.paint import PaintStage
+from filters.stages.shape import make_warp
 
 Array = npt.NDArray[np.float64]
 
@@ -96,6 +97,43 @@ def sharpen_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage
     gain = _spread(sharpen.sharpening(face, strength).astype(np.float64), face.step)
     _store(result.y, face, luma + gain * (luma - _binomial_blur(luma)), chroma=False)
     return result
+
+
+def shape_face(image: YuvImage, face: FaceRegion, parameters: Parameters) -> YuvImage:
+    """Do what :class:`filters.stages.shape.Shape` does, on a copy; the field is shared with it."""
+    result = image.copy()
+    warp = make_warp(image, face, parameters)
+    if warp is None:
+        return result
+    for plane, scale in ((result.y, 1), (result.u, 2), (result.v, 2)):
+        rows, columns = warp.height_px // scale, warp.width_px // scale
+        top, left = warp.top // scale, warp.left // scale
+        source = plane[top : top + rows, left : left + columns].astype(np.float64)
+        x, y = (
+            _resized(field.astype(np.float64), rows, columns) / scale for field in (warp.x, warp.y)
+        )
+        across = _thirty_seconds(np.arange(columns)[None, :] + x, columns)
+        down = _thirty_seconds(np.arange(rows)[:, None] + y, rows)
+        i, j = np.floor(down).astype(int), np.floor(across).astype(int)
+        below, beside = np.minimum(i + 1, rows - 1), np.minimum(j + 1, columns - 1)
+        b, a = down - i, across - j
+        upper = source[i, j] * (1 - a) + source[i, beside] * a
+        lower = source[below, j] * (1 - a) + source[below, beside] * a
+        moved = np.rint(upper * (1 - b) + lower * b)
+        plane[top : top + rows, left : left + columns] = moved
+    return result
+
+
+def _thirty_seconds(places: Array, count: int) -> Array:
+    """Places between pixels as finely as the fast version knows them, inside the source."""
+    return np.asarray(np.clip(np.rint(places * 32) / 32, 0, count - 1))
+
+
+def _resized(field: Array, rows: int, columns: int) -> Array:
+    """Bilinear, centres on centres, to any size."""
+    down = (np.arange(rows) + 0.5) * (field.shape[0] / rows) - 0.5
+    across = (np.arange(columns) + 0.5) * (field.shape[1] / columns) - 0.5
+    return _between(_between(field, down).T, across).T
 
 
 def _cells(pixels: Array, face: FaceRegion) -> Array:

@@ -9,12 +9,14 @@ from typing import Final
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
+from filters.stages.shape import Shape
 from filters.stages.sharpen import Sharpen
 from filters.stages.skin import Skin
 from filters.stages.smooth import Smooth
 
-# Skin first, light on top of it; sharpening after what it would coarsen.
-STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (Smooth, Skin, Brighten, Features, Sharpen)
+# Skin first, light on top of it; sharpening after what it would coarsen. Shape comes after all
+# that look where the face is.
+STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (Smooth, Skin, Brighten, Features, Sharpen, Shape)
 
 
 def default_stages() -> tuple[Stage, ...]:

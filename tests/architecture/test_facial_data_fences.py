@@ -30,6 +30,7 @@ from filters.motion import FaceMotion
 from filters.one_euro import OneEuroFilter
 from filters.parameters import Parameters
 from filters.pipeline import Applied, Pipeline
+from filters.stages.shape import Warp
 from filters.tracking import TrackedFace, _Track
 from tests.filter_faces import KnownFaces, face_at, grainy_image, region_in
 
@@ -56,6 +57,7 @@ def every_kind() -> list[FacialData]:
         _Track(points, 1.0),
         FaceMotion(image, face_at(128, 128, 120)),
         region_in(image, face_at(128, 128, 120)),
+        Warp(region_in(image, face_at(128, 128, 120)), image),
         Painter().begin(image, region_in(image, face_at(128, 128, 120))),
         FaceAreas(face_at(128, 128, 120), 256, 256),
     ]

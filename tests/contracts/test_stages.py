@@ -10,6 +10,7 @@ from filters.image import YuvImage
 from filters.parameters import MAXIMUM, MINIMA, NAMES, SHADES, Parameters
 from filters.pipeline import Pipeline
 from filters.stages import STAGE_TYPES, default_stages
+from filters.stages.shape import Shape, Warp, make_warp
 from tests.filter_faces import (
     KnownFaces,
     grainy_image,
@@ -64,11 +65,24 @@ def distance(one: YuvImage, other: YuvImage) -> int:
     )
 
 
-def support(image: YuvImage, faces) -> np.ndarray:
-    """Pixels that the masks of the faces reach, bilinear scaling included."""
+def effect(stage_type, name, image: YuvImage, face, value: int = 100, weight: float = 1.0) -> float:
+    """How much is changed: in pixels' values, or for a warp how far pixels move."""
+    if stage_type is not Shape:
+        return distance(apply(stage_type, name, image, [face], value, weight), image)
+    warp = make_warp(image, region_in(image, face, weight), strengths(name, value))
+    return 0.0 if warp is None else float(np.hypot(warp.x, warp.y).sum())
+
+
+def support(stage_type, image: YuvImage, faces) -> np.ndarray:
+    """Pixels that the masks of the faces reach, bilinear scaling included; or a warp's inside."""
     reached = np.zeros((image.height_px, image.width_px), bool)
     for face in faces:
         region = region_in(image, face)
+        if stage_type is Shape:
+            warp = Warp(region, image)
+            rows = slice(warp.top + 1, warp.top + warp.height_px - 1)
+            reached[rows, warp.left + 1 : warp.left + warp.width_px - 1] = True
+            continue
         cells = np.maximum(region.skin, region.glow) > 0
         grown = np.pad(cells, 1)
         grown = np.logical_or.reduce(
@@ -135,7 +149,7 @@ def test_more_strength_always_changes_more(stage_type, name):
     ways = (1, -1) if MINIMA[name] < 0 else (1,)
     for way in ways:
         distances = [
-            distance(apply(stage_type, name, image, [face], way * value), image)
+            effect(stage_type, name, image, face, way * value)
             for value in range(0, 101, 1 if name == "smooth" else 4)
         ]
         assert all(more > less for less, more in itertools.pairwise(distances))
@@ -145,8 +159,7 @@ def test_more_strength_always_changes_more(stage_type, name):
 def test_a_fading_face_changes_less(stage_type, name):
     image, face = grainy_image(640, 480), face_at(320, 240, 250)
     distances = [
-        distance(apply(stage_type, name, image, [face], 80, weight), image)
-        for weight in (0.1, 0.3, 0.5, 0.8, 1.0)
+        effect(stage_type, name, image, face, 80, weight) for weight in (0.1, 0.3, 0.5, 0.8, 1.0)
     ]
     assert 0 < distances[0] < 0.2 * distances[-1]
     assert all(more > less for less, more in itertools.pairwise(distances))
@@ -168,7 +181,7 @@ def test_it_works_in_place_and_returns_nothing(stage_type, name):
 def test_nothing_outside_the_masks_changes(stage_type, name, x, y, part, size):
     image = grainy_image(*size)
     face = face_at(x * size[0], y * size[1], part * min(size), turn_deg=12)
-    reached = support(image, [face])
+    reached = support(stage_type, image, [face])
     result = apply(stage_type, name, image, [face])
     assert not (result.y != image.y)[~reached].any()
     reached_chroma = np.pad(reached, ((0, size[1] % 2), (0, size[0] % 2)))
