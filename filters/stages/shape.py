@@ -69,7 +69,18 @@ class Warp(FacialData):
         y: Shift down.
     """
 
-    __slots__ = ("_axes", "_grid", "_size_px", "height_px", "left", "top", "width_px", "x", "y")
+    __slots__ = (
+        "_axes",
+        "_grid",
+        "_pushes",
+        "_size_px",
+        "height_px",
+        "left",
+        "top",
+        "width_px",
+        "x",
+        "y",
+    )
 
     def __init__(self, face: FaceRegion, image: YuvImage) -> None:
         points = np.asarray(face.points)[:, :2]
@@ -92,6 +103,7 @@ class Warp(FacialData):
         down = (np.arange(rows) + 0.5) * (self.height_px / rows) + self.top
         self._grid = (across[None, :].astype(np.float32), down[:, None].astype(np.float32))
         self._axes = _axes(points)
+        self._pushes: list[tuple[float, float, float, float, float]] = []
 
     def push(self, centre: Points, along: float, down: float, radius: float) -> None:
         """Move what is around ``centre`` by a shift in the face's own directions.
@@ -102,21 +114,41 @@ class Warp(FacialData):
             down: Towards the chin.
             radius: Where the shift ends, in parts of the face's size.
         """
-        bump = self._bump(centre, radius)
         right, below = self._axes
         shift = (along * right + down * below) * self._size_px
-        self.x -= np.float32(shift[0]) * bump
-        self.y -= np.float32(shift[1]) * bump
+        self._pushes.append(
+            (float(centre[0]), float(centre[1]), radius, float(shift[0]), float(shift[1]))
+        )
 
     def grow(self, centre: Points, by: float, radius: float) -> None:
         """Magnify what is around ``centre``; ``by`` 0.1 makes its middle a tenth larger."""
-        bump = self._bump(centre, radius)
-        factor = np.float32(-by / (1 + by)) if by > 0 else np.float32(-by)
-        self.x += factor * bump * (self._grid[0] - np.float32(centre[0]))
-        self.y += factor * bump * (self._grid[1] - np.float32(centre[1]))
+        reach = max(radius * self._size_px, 1.0)
+        x, y = self._grid[0] - np.float32(centre[0]), self._grid[1] - np.float32(centre[1])
+        bump = np.maximum(1 - (x * x + y * y) * np.float32(1 / reach**2), 0)
+        bump *= bump
+        bump *= np.float32(-by / (1 + by) if by > 0 else -by)
+        self.x += bump * x
+        self.y += bump * y
+
+    def settle(self) -> None:
+        """Work what was pushed into the field, all at once."""
+        if not self._pushes:
+            return
+        x, y, radius, right, down = np.array(self._pushes, np.float32).T
+        self._pushes.clear()
+        reach = np.maximum(radius * np.float32(self._size_px), np.float32(1))
+        across = ((self._grid[0] - x[:, None]) / reach[:, None]) ** 2
+        below = ((self._grid[1].T - y[:, None]) / reach[:, None]) ** 2
+        bumps = np.float32(1) - below[:, :, None] - across[:, None, :]
+        np.maximum(bumps, np.float32(0), out=bumps)
+        bumps *= bumps
+        flat = bumps.reshape(len(x), -1)
+        self.x -= (right @ flat).reshape(self.x.shape)
+        self.y -= (down @ flat).reshape(self.y.shape)
 
     def hold(self, face: FaceRegion, image: YuvImage, weight: float) -> None:
         """Keep the field within its bounds: quiet outside the face, 0 at the rim, fold-free."""
+        self.settle()
         limit = self._limits(face, image)
         length = np.sqrt(self.x**2 + self.y**2)
         scale = self._window() / np.sqrt(1 + (length / limit) ** 2) * np.float32(weight)
@@ -136,13 +168,6 @@ class Warp(FacialData):
             down, across = np.gradient(field)
             slopes.append(float((np.abs(down) / down_px + np.abs(across) / across_px).max()))
         return max(slopes)
-
-    def _bump(self, centre: Points, radius: float) -> Field:
-        reach = max(radius * self._size_px, 1.0)
-        x = (self._grid[0] - np.float32(centre[0])) / np.float32(reach)
-        y = (self._grid[1] - np.float32(centre[1])) / np.float32(reach)
-        falling = np.maximum(1 - (x * x + y * y), 0)
-        return np.asarray(falling * falling, np.float32)
 
     def _limits(self, face: FaceRegion, image: YuvImage) -> Field:
         """How far each node may move: little outside the face's outline, more the deeper inside."""
