@@ -71,6 +71,21 @@ class Parameters:
     nose_length: int = _two_way("shape", "Nose length", "Left: shorter. Right: longer nose.")
     mouth_size: int = _two_way("shape", "Mouth size", "Left: smaller. Right: larger mouth.")
     smile: int = _two_way("shape", "Smile", "Corners of the mouth: left down, right up.")
+    lipstick: int = _strength("makeup", "Lipstick", "Colour on the lips.")
+    lipstick_shade: int = _shade(
+        "makeup", "Shade of lipstick", "Coral, rose, red, berry, plum.", of="lipstick"
+    )
+    blush: int = _strength("makeup", "Blush", "Colour on the cheeks.")
+    blush_shade: int = _shade("makeup", "Shade of blush", "Peach, pink, rose, wine.", of="blush")
+    brow: int = _strength("makeup", "Brows", "Fuller brows.")
+    brow_shade: int = _shade("makeup", "Shade of brows", "Taupe, brown, black.", of="brow")
+    eye_shadow: int = _strength("makeup", "Eye shadow", "Colour on the lids.")
+    eye_shadow_shade: int = _shade(
+        "makeup",
+        "Shade of eye shadow",
+        "Sand, rosewood, brown, slate, plum, blue.",
+        of="eye_shadow",
+    )
 
     def __post_init__(self) -> None:
         for name in NAMES:

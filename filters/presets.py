@@ -41,6 +41,15 @@ PRESETS: Final[Mapping[str, Parameters]] = MappingProxyType(
             eye_bright=45,
             teeth_white=45,
             sharpen=30,
+            slim=20,
+            eye_size=20,
+            lipstick=40,
+            lipstick_shade=30,
+            blush=35,
+            blush_shade=30,
+            brow=25,
+            eye_shadow=30,
+            eye_shadow_shade=20,
         ),
     }
 )

@@ -9,14 +9,23 @@ from typing import Final
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
+from filters.stages.makeup import MakeUp
 from filters.stages.shape import Shape
 from filters.stages.sharpen import Sharpen
 from filters.stages.skin import Skin
 from filters.stages.smooth import Smooth
 
-# Skin first, light on top of it; sharpening after what it would coarsen. Shape comes after all
-# that look where the face is.
-STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (Smooth, Skin, Brighten, Features, Sharpen, Shape)
+# Skin first, light on top of it; sharpening after what it would coarsen, make-up on all of it.
+# Shape comes after all that look where the face is.
+STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (
+    Smooth,
+    Skin,
+    Brighten,
+    Features,
+    Sharpen,
+    MakeUp,
+    Shape,
+)
 
 
 def default_stages() -> tuple[Stage, ...]:
