@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas
+from filters.canvas import Canvas, smooth_step
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
 from filters.region import Grid, Points
@@ -43,14 +43,16 @@ LID_SHADES: Final[Palette] = (
     (18.0, -6.0, 0.26),
 )
 # Taupe, brown, black.
-BROW_SHADES: Final[Palette] = ((-3.0, 3.0, 0.2), (-6.0, 6.0, 0.32), (0.0, 0.0, 0.45))
+BROW_SHADES: Final[Palette] = ((-3.0, 5.0, 0.25), (-7.0, 9.0, 0.4), (-1.0, 3.0, 0.55))
 
 LIP_SOFTNESS, LIP_COVER = 0.022, 0.8
 BLUSH_RADIUS, BLUSH_COVER = 0.2, 0.75
 # From the middle of the cheek towards the cheekbone.
 BLUSH_CENTRES = ((50, 117), (280, 346))
 LID_SOFTNESS, LID_COVER = 0.045, 0.75
-BROW_SOFTNESS, BROW_COVER = 0.03, 0.6
+# Hair of a brow is darker than skin by this many code values; between the hairs less is drawn,
+# and colour follows less than shade, or brows turn grey.
+BROW_SOFTNESS, BROW_CONTRAST, BARE_SHARE, BROW_COLOUR = 0.03, 40.0, 0.35, 0.3
 # Upper rim of each eye from corner to corner, and how far shadow climbs from it to the brow.
 RIGHT_LID, LEFT_LID = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133),
@@ -93,8 +95,11 @@ def draw_brows(canvas: Canvas, strength: float, parameters: Parameters) -> None:
     """Darken the brows where they are; what is as light as skin gets less."""
     points = canvas.face.points
     rings = [points[mesh.RIGHT_BROW], points[mesh.LEFT_BROW]]
-    brows = canvas.mask(rings, BROW_SOFTNESS) * np.float32(strength * BROW_COVER)
-    _lay(canvas, brows, BROW_SHADES, _shade(parameters, "brow"))
+    brows = canvas.mask(rings, BROW_SOFTNESS)
+    darker = (canvas.on_skin(canvas.y) - canvas.y) / np.float32(BROW_CONTRAST * canvas.light())
+    brows *= np.float32(BARE_SHARE) + np.float32(1 - BARE_SHARE) * smooth_step(darker)
+    brows *= np.float32(strength)
+    _lay(canvas, brows, BROW_SHADES, _shade(parameters, "brow"), BROW_COLOUR)
 
 
 def lay_eye_shadow(canvas: Canvas, strength: float, parameters: Parameters) -> None:
@@ -131,13 +136,14 @@ def _shade(parameters: Parameters, of: str) -> float:
     return strength_of(parameters, f"{of}_shade")
 
 
-def _lay(canvas: Canvas, amount: Grid, palette: Palette, part: float) -> None:
+def _lay(canvas: Canvas, amount: Grid, palette: Palette, part: float, colour: float = 1.0) -> None:
     """Bring colour towards the palette's, as an opaque paint of this amount does."""
     cb, cr, darker = pick(palette, part)
     light = canvas.light() ** 0.5
+    canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
+    amount = amount * np.float32(colour)
     canvas.du += amount * (np.float32(NEUTRAL_CHROMA + light * cb) - canvas.u)
     canvas.dv += amount * (np.float32(NEUTRAL_CHROMA + light * cr) - canvas.v)
-    canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
 
 
 def _add(canvas: Canvas, amount: Grid, palette: Palette, part: float) -> None:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from filters.image import YuvImage, chroma_shape
+from filters.landmarks import FaceDetector
 from filters.mediapipe_mesh import MediaPipeFaceMesh, draw_face
 from filters.parameters import Parameters
 from filters.pipeline import Pipeline
@@ -27,6 +28,15 @@ def open_face_pipeline() -> Pipeline:
     pipeline.apply(_draw_face(), everything)
     pipeline.reset()
     return pipeline
+
+
+def open_detector(max_faces: int = MAX_FACES) -> FaceDetector:
+    """Load the detector alone, for who measures it.
+
+    Raises:
+        filters.errors.ModelMissing: The face model is not installed.
+    """
+    return MediaPipeFaceMesh(max_faces=max_faces)
 
 
 def _draw_face() -> YuvImage:
