@@ -84,7 +84,8 @@ def _skin(name: str, image: YuvImage, detector: FaceDetector) -> Iterable[Qualit
 
 def every_face_filter(value: int) -> Parameters:
     """Every filter that works inside faces at this strength."""
-    names = [name for stage in STAGE_TYPES for name in stage.parameters]
+    inside = [stage for stage in STAGE_TYPES if not stage.whole_picture]
+    names = [name for stage in inside for name in stage.parameters]
     return Parameters(**dict.fromkeys(names, value))
 
 

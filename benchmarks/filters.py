@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.filter_quality import Quality, every_face_filter, measure
+from benchmarks.filter_quality import Quality, measure
 from benchmarks.filter_report import write_report
 from benchmarks.filter_scenes import read_clip, scene
 from filters.image import YuvImage
-from filters.parameters import Parameters
+from filters.parameters import NAMES, Parameters
 from filters.pipeline import Pipeline
 from filters.presets import PRESETS
 from mediasrv.processing.face_pipeline import open_detector
@@ -25,6 +25,7 @@ from mediasrv.processing.face_pipeline import open_detector
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 CLIP = "clip_woman_1280x720.mp4"
 WARM_UP = 6
+ALL = Parameters(**dict.fromkeys(NAMES, 60))
 
 Row = dict[str, object]
 
@@ -66,7 +67,7 @@ def _timings(options: argparse.Namespace) -> Sequence[Row]:
 
 
 def _time(name: str, size: str, faces: int, images: Sequence[YuvImage], count: int) -> Row:
-    parameters: Parameters = every_face_filter(60) if name == "all" else PRESETS[name]
+    parameters = ALL if name == "all" else PRESETS[name]
     detector = open_detector(max(1, faces))
     pipeline = Pipeline(detector)
     totals_ms: list[float] = []

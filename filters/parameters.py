@@ -86,6 +86,14 @@ class Parameters:
         "Sand, rosewood, brown, slate, plum, blue.",
         of="eye_shadow",
     )
+    low_light: int = _strength("picture", "Low light", "Lifts a dark picture with a face in it.")
+    look_amount: int = _strength("picture", "Look", "Colours the whole picture.")
+    look: int = _shade(
+        "picture",
+        "Which look",
+        "Warm, cool, film, vivid, pastel, teal, golden, mono.",
+        of="look_amount",
+    )
 
     def __post_init__(self) -> None:
         for name in NAMES:

@@ -9,6 +9,8 @@ from typing import Final
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
+from filters.stages.look import Look
+from filters.stages.low_light import LowLight
 from filters.stages.makeup import MakeUp
 from filters.stages.shape import Shape
 from filters.stages.sharpen import Sharpen
@@ -16,7 +18,7 @@ from filters.stages.skin import Skin
 from filters.stages.smooth import Smooth
 
 # Skin first, light on top of it; sharpening after what it would coarsen, make-up on all of it.
-# Shape comes after all that look where the face is.
+# Shape comes after all that look where the face is. Light and looks are the whole picture's.
 STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (
     Smooth,
     Skin,
@@ -25,6 +27,8 @@ STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (
     Sharpen,
     MakeUp,
     Shape,
+    LowLight,
+    Look,
 )
 
 

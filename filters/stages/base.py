@@ -41,11 +41,13 @@ class FaceStage(ABC):
     Attributes:
         name: What measurements call it.
         parameters: The strengths that switch it on.
+        whole_picture: Whether it changes what is outside faces too.
     """
 
     name: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
     needs_faces: ClassVar[bool] = True
+    whole_picture: ClassVar[bool] = False
 
     def is_active(self, parameters: Parameters) -> bool:
         """Whether any of its own strengths is not 0."""
