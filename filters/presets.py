@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from filters.errors import ParameterError
 from filters.parameters import Parameters
@@ -53,6 +53,12 @@ PRESETS: Final[Mapping[str, Parameters]] = MappingProxyType(
         ),
     }
 )
+
+
+def schema_with_presets() -> dict[str, Any]:
+    """:meth:`Parameters.json_schema`, with ``presets``: all parameters by preset's name."""
+    presets = {name: parameters.as_dict() for name, parameters in PRESETS.items()}
+    return {**Parameters.json_schema(), "presets": presets}
 
 
 def preset(name: str) -> Parameters:

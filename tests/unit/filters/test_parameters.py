@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from filters.errors import FilterError, ParameterError
 from filters.parameters import MINIMA, NAMES, SHADES, Parameters
-from filters.presets import PRESETS, preset
+from filters.presets import PRESETS, preset, schema_with_presets
 
 
 def test_everything_is_off_unless_told():
@@ -122,3 +122,10 @@ def test_presets_are_restrained():
 def test_an_unknown_preset_is_named():
     with pytest.raises(ParameterError, match="unknown preset 'galm'; there are: none, natural"):
         preset("galm")
+
+
+def test_the_schema_for_pages_carries_the_presets():
+    schema = schema_with_presets()
+    assert json.loads(json.dumps(schema)) == schema
+    assert schema["properties"] == Parameters.json_schema()["properties"]
+    assert {name: Parameters.parse(values) for name, values in schema["presets"].items()} == PRESETS
