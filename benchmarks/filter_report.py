@@ -44,7 +44,7 @@ def _pictures() -> str:
     detector = open_detector(1)
     figures = []
     for name, parameters in PRESETS.items():
-        picture = _rgb(filtered(portrait(), parameters, detector))[FACE]
+        picture = rgb_of(filtered(portrait(), parameters, detector))[FACE]
         stored = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
         encoded = base64.b64encode(stored).decode()
         figures.append(
@@ -82,7 +82,8 @@ def _table(quality: Sequence[Quality]) -> str:
     return f"<table><tr><th>metric<th>value<th>limit<th>{''.join(rows)}</table>"
 
 
-def _rgb(image: YuvImage) -> Rgb:
+def rgb_of(image: YuvImage) -> Rgb:
+    """The picture as RGB, shape (H, W, 3)."""
     i420 = np.concatenate([plane.ravel() for plane in (image.y, image.u, image.v)])
     shaped = i420.reshape(image.height_px * 3 // 2, image.width_px)
     return np.asarray(cv2.cvtColor(shaped, cv2.COLOR_YUV2RGB_I420), np.uint8)
