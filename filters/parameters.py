@@ -94,6 +94,18 @@ class Parameters:
         "Warm, cool, film, vivid, pastel, teal, golden, mono.",
         of="look_amount",
     )
+    background_blur: int = _strength(
+        "background", "Blur", "Blurs what is behind people, with or without a face in sight."
+    )
+    background_replace: int = _strength(
+        "background", "Replace", "Lays a colour over what is behind people."
+    )
+    background_shade: int = _shade(
+        "background",
+        "Colour",
+        "Grey, white, beige, sage, blue, black.",
+        of="background_replace",
+    )
 
     def __post_init__(self) -> None:
         for name in NAMES:

@@ -106,6 +106,20 @@ class KnownFaces:
         pass
 
 
+class KnownPerson:
+    """A segmenter that sees a person in the middle third."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def segment(self, image: YuvImage) -> np.ndarray:
+        del image
+        self.calls += 1
+        mask = np.zeros((36, 64), np.float32)
+        mask[:, 21:43] = 1
+        return mask
+
+
 def moved(image: YuvImage, x_px: int, y_px: int) -> YuvImage:
     """The picture shifted by whole, even pixels; what leaves on one side enters on the other."""
     y = np.roll(image.y, (y_px, x_px), (0, 1))

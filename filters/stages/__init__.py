@@ -6,6 +6,7 @@ A new filter is a class here or a touch of a stage that paints, and a field in
 
 from typing import Final
 
+from filters.stages.background import Background, PersonSegmenter
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
@@ -27,14 +28,22 @@ STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (
     Sharpen,
     MakeUp,
     Shape,
+    Background,
     LowLight,
     Look,
 )
 
 
-def default_stages() -> tuple[Stage, ...]:
-    """Make one object of every stage, for one stream."""
-    return tuple(stage_type() for stage_type in STAGE_TYPES)
+def default_stages(segmenter: PersonSegmenter | None = None) -> tuple[Stage, ...]:
+    """Make one object of every stage, for one stream.
+
+    Args:
+        segmenter: Tells people from their background; without it backgrounds stay as they are.
+    """
+    return tuple(
+        Background(segmenter) if stage_type is Background else stage_type()
+        for stage_type in STAGE_TYPES
+    )
 
 
-__all__ = ["STAGE_TYPES", "FaceStage", "Stage", "default_stages"]
+__all__ = ["STAGE_TYPES", "FaceStage", "PersonSegmenter", "Stage", "default_stages"]

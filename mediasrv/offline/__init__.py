@@ -1,7 +1,7 @@
 """Runs the beauty pipeline over a file: a picture stays a picture, a clip keeps its sound."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +9,9 @@ import av
 from av.container import InputContainer
 
 from filters.mediapipe_mesh import MediaPipeFaceMesh
+from filters.mediapipe_selfie import MediaPipeSelfie
 from filters.parameters import Parameters
+from filters.stages import Stage, default_stages
 from mediasrv.errors import MediaError
 from mediasrv.offline.clips import CLIP_CODECS, filter_clip
 from mediasrv.offline.pictures import PICTURE_CODECS, filter_picture, write_sheet
@@ -48,9 +50,12 @@ def filter_file(
         MediaError: A file cannot be read or written, or the kinds do not fit; one line.
         FilterError: The face model is missing or failed.
     """
-    with _opened(source, target) as (opened, unfinished, detector):
+    with (
+        _opened(source, target) as (opened, unfinished, detector),
+        _stages(parameters) as stages,
+    ):
         if _is_picture(opened):
-            filter_picture(opened, unfinished, detector, parameters, compare=compare)
+            filter_picture(opened, unfinished, detector, parameters, stages, compare=compare)
             on_progress(1, 1)
         else:
             filter_clip(
@@ -58,6 +63,7 @@ def filter_file(
                 unfinished,
                 detector,
                 parameters,
+                stages,
                 compare=compare,
                 on_progress=on_progress,
             )
@@ -106,6 +112,19 @@ def _opened(source: Path, target: Path) -> Iterator[tuple[InputContainer, Path, 
                 detector.close()
     except (av.FFmpegError, OSError) as exc:
         raise MediaError(f"cannot filter {source.name}: {_reason(exc)}") from exc
+
+
+@contextmanager
+def _stages(parameters: Parameters) -> Iterator[Sequence[Stage]]:
+    """All stages; those for backgrounds only when they are wanted, for they load a net."""
+    if not (parameters.background_blur or parameters.background_replace):
+        yield default_stages()
+        return
+    segmenter = MediaPipeSelfie()
+    try:
+        yield default_stages(segmenter)
+    finally:
+        segmenter.close()
 
 
 def _check_names(source: Path, target: Path) -> None:

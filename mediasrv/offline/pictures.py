@@ -1,7 +1,7 @@
 """Filters one still picture at full resolution."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from av.container import InputContainer
 from filters.landmarks import FaceDetector
 from filters.parameters import Parameters
 from filters.pipeline import Pipeline
+from filters.stages import Stage
 from mediasrv.errors import MediaError
 from mediasrv.offline.frames import Rgb, quarter_turns, to_rgb, to_yuv
 
@@ -32,6 +33,7 @@ def filter_picture(
     path: Path,
     detector: FaceDetector,
     parameters: Parameters,
+    stages: Sequence[Stage] | None = None,
     *,
     compare: bool,
 ) -> None:
@@ -43,7 +45,9 @@ def filter_picture(
     codec = PICTURE_CODECS[path.suffix.lower()]
     pixels = _read(container, keep_alpha=codec != "mjpeg")
     changed = pixels.copy()
-    changed[..., :3] = filter_rgb(np.ascontiguousarray(pixels[..., :3]), detector, parameters)
+    changed[..., :3] = filter_rgb(
+        np.ascontiguousarray(pixels[..., :3]), detector, parameters, stages
+    )
     _write(np.hstack([pixels, changed]) if compare else changed, codec, path)
 
 
@@ -97,7 +101,12 @@ def _read(container: InputContainer, *, keep_alpha: bool) -> Rgb:
     return np.ascontiguousarray(np.rot90(stored, quarter_turns(frame)), np.uint8)
 
 
-def filter_rgb(pixels: Rgb, detector: FaceDetector, parameters: Parameters) -> Rgb:
+def filter_rgb(
+    pixels: Rgb,
+    detector: FaceDetector,
+    parameters: Parameters,
+    stages: Sequence[Stage] | None = None,
+) -> Rgb:
     """Filter an RGB picture, shape (H, W, 3), into a new one.
 
     Only the change passes through YUV and its halved chroma: where a filter changes nothing, the
@@ -108,7 +117,7 @@ def filter_rgb(pixels: Rgb, detector: FaceDetector, parameters: Parameters) -> R
     if not parameters.are_all_off:
         for _ in range(LOOKS - 1):
             detector.detect(image)
-    Pipeline(detector, look_every=1).apply(image, parameters)
+    Pipeline(detector, stages, look_every=1).apply(image, parameters)
     change = to_rgb(image) - before
     return np.clip(pixels + change, 0, 255).astype(np.uint8)
 
