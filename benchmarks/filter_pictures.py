@@ -17,7 +17,8 @@ from benchmarks.quality import image_of_rgb
 from filters.looks import LOOKS
 from filters.parameters import MINIMA, NAMES, SHADES, Parameters
 from filters.presets import PRESETS
-from mediasrv.processing.face_pipeline import open_detector
+from filters.stages import default_stages
+from mediasrv.processing.face_pipeline import open_detector, open_segmenter
 
 TARGET = Path(__file__).resolve().parent.parent / "filters" / "pictures"
 # Enlarged, for what filters do is in the detail.
@@ -33,7 +34,7 @@ def main() -> None:
     groups: dict[str, dict[str, Parameters]] = {"presets": dict(PRESETS)}
     properties = Parameters.json_schema()["properties"]
     for name in NAMES:
-        if name in SHADES or name in ("look_amount", "low_light"):
+        if name in SHADES or name in ("look_amount", "low_light", "background_replace"):
             continue
         sheet = groups.setdefault(properties[name]["group"], {"before": Parameters()})
         sheet[f"{name} 100"] = Parameters(**{name: 100})
@@ -43,6 +44,10 @@ def main() -> None:
     groups["looks"] = {"before": Parameters()} | {
         name: Parameters(look_amount=100, look=place) for name, place in places.items()
     }
+    groups["background"] |= {
+        f"replace, colour {place}": Parameters(background_replace=100, background_shade=place)
+        for place in (0, 60, 80)
+    }
     for name, sheet in groups.items():
         _write(TARGET / f"{name}.webp", sheet)
 
@@ -51,9 +56,9 @@ def _write(path: Path, sheet: Mapping[str, Parameters]) -> None:
     size = (astronaut().shape[1] * SCALE, astronaut().shape[0] * SCALE)
     large = cv2.resize(astronaut(), size, interpolation=cv2.INTER_CUBIC)
     image = image_of_rgb(np.asarray(large, np.uint8))
-    detector = open_detector(1)
+    detector, segmenter = open_detector(1), open_segmenter()
     tiles = [
-        _tile(rgb_of(filtered(image, parameters, detector)), name)
+        _tile(rgb_of(filtered(image, parameters, detector, default_stages(segmenter))), name)
         for name, parameters in sheet.items()
     ]
     detector.close()

@@ -23,7 +23,7 @@ from filters.masks import MaskBuilder
 from filters.parameters import Parameters
 from filters.pipeline import Pipeline
 from filters.presets import PRESETS
-from filters.stages import STAGE_TYPES
+from filters.stages import STAGE_TYPES, Stage
 from filters.stages.shape import SHAPES, Warp, make_warp
 from filters.tracking import FaceTracker, TrackedFace
 from mediasrv.processing.face_pipeline import open_detector
@@ -89,12 +89,17 @@ def every_face_filter(value: int) -> Parameters:
     return Parameters(**dict.fromkeys(names, value))
 
 
-def filtered(image: YuvImage, parameters: Parameters, detector: FaceDetector) -> YuvImage:
+def filtered(
+    image: YuvImage,
+    parameters: Parameters,
+    detector: FaceDetector,
+    stages: Sequence[Stage] | None = None,
+) -> YuvImage:
     """A filtered copy, by a pipeline that has seen nothing yet and a detector that has."""
     result = image.copy()
     for _ in range(LOOKS):
         detector.detect(image)
-    Pipeline(detector, look_every=1).apply(result, parameters)
+    Pipeline(detector, stages, look_every=1).apply(result, parameters)
     return result
 
 

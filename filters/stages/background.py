@@ -32,6 +32,8 @@ EDGE = (0.35, 0.75)
 SHRINK = 4
 BLUR = (0.02, 0.09)
 LEAST_BACKGROUND = 1e-3
+# Worked on in bands that stay in the processor's cache; whole periods of the dither's pattern.
+BAND_ROWS = 32
 # Y, Cb, Cr along the slider: grey, white, beige, sage, blue, black.
 SHADES: Final = (
     *((126, 128, 128), (225, 128, 128), (190, 118, 134)),
@@ -116,11 +118,15 @@ class Background(FaceStage):
         cv2.resize(behind.astype(np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR)
         return target
 
-    def _blurred(self, plane: Plane, behind: Mask, strength: float) -> Plane:
+    def _blurred(self, plane: Plane, behind: Mask, strength: float) -> Mask:
         """The plane without its people, blurred."""
         rows, columns = (max(1, side // SHRINK) for side in plane.shape)
         size = (columns, rows)
-        small = cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA)
+        halved = np.ascontiguousarray(plane)
+        if min(plane.shape) >= SHRINK:  # halving is quick, other factors are not
+            half = (plane.shape[1] // 2, plane.shape[0] // 2)
+            halved = np.asarray(cv2.resize(halved, half, interpolation=cv2.INTER_AREA), np.uint8)
+        small = cv2.resize(halved, size, interpolation=cv2.INTER_AREA)
         weight = cv2.resize(behind, size, interpolation=cv2.INTER_LINEAR)
         weight = weight + np.float32(LEAST_BACKGROUND)
         width = BLUR[0] + (BLUR[1] - BLUR[0]) * strength
@@ -129,21 +135,27 @@ class Background(FaceStage):
         for _ in range(2):
             total = cv2.blur(total, (window, window))
             weight = cv2.blur(weight, (window, window))
-        blurred = cv2.convertScaleAbs(np.divide(total, weight))
-        shape = (plane.shape[1], plane.shape[0])
-        return np.asarray(cv2.resize(blurred, shape, interpolation=cv2.INTER_LINEAR), np.uint8)
+        target = self._scratch.take("blurred", (plane.shape[0], plane.shape[1]), np.float32)
+        size = (plane.shape[1], plane.shape[0])
+        cv2.resize(np.divide(total, weight), size, dst=target, interpolation=cv2.INTER_LINEAR)
+        return target
 
-    def _mix(self, plane: Plane, other: Plane, behind: Mask, amount: float) -> None:
-        shape = (plane.shape[0], plane.shape[1])
-        share = self._scratch.take("share", shape, np.float32)
-        np.multiply(behind, np.float32(amount), out=share)
-        change = self._scratch.take("change", shape, np.float32)
-        cv2.subtract(other, np.ascontiguousarray(plane), dst=change, dtype=cv2.CV_32F)
-        np.multiply(change, share, out=change)
-        np.add(change, plane, out=change)
-        rounded = self._scratch.take("rounded", shape, np.uint8)
-        self._dither.round_into(rounded, change, 0, 0)
-        np.copyto(plane, rounded)
+    def _mix(self, plane: Plane, other: Mask, behind: Mask, amount: float) -> None:
+        columns = plane.shape[1]
+        for top in range(0, plane.shape[0], BAND_ROWS):
+            band = slice(top, min(top + BAND_ROWS, plane.shape[0]))
+            shape = (band.stop - band.start, columns)
+            share = self._scratch.take("share", shape, np.float32)
+            np.multiply(behind[band], np.float32(amount), out=share)
+            change = self._scratch.take("change", shape, np.float32)
+            pixels = self._scratch.take("pixels", shape, np.float32)
+            np.copyto(pixels, plane[band])
+            cv2.subtract(other[band], pixels, dst=change)
+            cv2.multiply(change, share, dst=change)
+            cv2.add(change, pixels, dst=change)
+            rounded = self._scratch.take("rounded", shape, np.uint8)
+            self._dither.round_into(rounded, change, top, 0)
+            np.copyto(plane[band], rounded)
 
 
 def _is_another_scene(mask: Mask, newest: Mask) -> bool:
@@ -159,9 +171,9 @@ def shade(part: float) -> tuple[int, int, int]:
     return y, cb, cr
 
 
-def _fitted(other: Plane | None, shape: tuple[int, ...], colour: int) -> Plane:
+def _fitted(other: Plane | None, shape: tuple[int, ...], colour: int) -> Mask:
     if other is None:
-        return np.full(shape, colour, np.uint8)
+        return np.full(shape, colour, np.float32)
     size = (shape[1], shape[0])
     scaled = cv2.resize(np.ascontiguousarray(other), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(scaled, np.uint8)
+    return np.asarray(scaled, np.float32)

@@ -21,6 +21,8 @@ from filters.stages.base import FaceStage, strength_of
 
 STEP = 4
 SIDE = 256 // STEP
+# Luma is worked on in bands that stay in the processor's cache.
+BAND_ROWS = 32
 Table = npt.NDArray[np.float32]
 
 
@@ -91,14 +93,17 @@ class Look(FaceStage):
         spread = self._scratch.take("spread", (rows, columns), np.float32)
         cv2.resize(gain, (columns, rows), dst=spread, interpolation=cv2.INTER_LINEAR)
         curve = np.arange(256, dtype=np.float32) + np.float32(amount) * self._greys
-        curved = self._scratch.take("curved", (rows, columns), np.float32)
-        cv2.LUT(np.ascontiguousarray(luma), curve, dst=curved)
-        cv2.add(curved, spread, dst=curved)
-        self._round(luma, curved)
+        for top in range(0, rows, BAND_ROWS):
+            band = slice(top, min(top + BAND_ROWS, rows))
+            shape = (band.stop - band.start, columns)
+            curved = self._scratch.take("curved", shape, np.float32)
+            cv2.LUT(np.ascontiguousarray(luma[band]), curve, dst=curved)
+            cv2.add(curved, spread[band], dst=curved)
+            self._round(luma[band], curved, top)
 
-    def _round(self, plane: Plane, values: Table) -> None:
+    def _round(self, plane: Plane, values: Table, top: int = 0) -> None:
         rounded = self._scratch.take("rounded", (plane.shape[0], plane.shape[1]), np.uint8)
-        self._dither.round_into(rounded, values, 0, 0)
+        self._dither.round_into(rounded, values, top, 0)
         np.copyto(plane, rounded)
 
 
