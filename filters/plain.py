@@ -56,8 +56,10 @@ def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImag
     lift = brighten.lift_curve(strength)
     gain = brighten.gain_curve(lift)
     glow = face.glow.astype(np.float64) * face.weight
-    lifted = luma + lift[luma.astype(int)] * _spread(glow, face.step)
-    _store(result.y, face, lifted, chroma=False)
+    means = _box(_cell_means(luma, face.step), brighten.WINDOW // 2)
+    gained = np.interp(means, np.arange(256), lift) * glow
+    lifted = np.minimum(luma + _spread(gained, face.step), brighten.WHITE_Y)
+    _store(result.y, face, np.maximum(lifted, luma), chroma=False)
 
     coarse = np.floor(_cell_means(luma, 2) + 0.5).astype(int)
     mask = _cell_means(glow, 2) if face.step == 1 else _spread(glow, face.step // 2)

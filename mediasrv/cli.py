@@ -168,6 +168,12 @@ def view(url: str, room: str, seconds: float | None, save: Path | None, as_json:
     metavar="NAME",
     help="Start from a preset: none, natural, fresh, soft, studio, glam; --params go on top.",
 )
+@click.option(
+    "--look",
+    metavar="FILE.cube",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lay a colour look over the picture; look_amount in --params says how much.",
+)
 @click.option("--compare", is_flag=True, help="Show before and after side by side.")
 @click.option("--all-presets", is_flag=True, help="One sheet with a picture under every preset.")
 def filter_command(
@@ -175,6 +181,7 @@ def filter_command(
     target: Path,
     params: str | None,
     preset: str | None,
+    look: Path | None,
     compare: bool,
     all_presets: bool,
 ) -> None:
@@ -182,8 +189,8 @@ def filter_command(
     from mediasrv.commands.filter import run_filter, run_sheet  # noqa: PLC0415
 
     if not all_presets:
-        run_filter(source, target, params, preset, compare=compare)
-    elif params is None and preset is None and not compare:
+        run_filter(source, target, params, preset, compare=compare, look=look)
+    elif params is None and preset is None and look is None and not compare:
         run_sheet(source, target)
     else:
         raise click.UsageError("--all-presets goes with no other option")

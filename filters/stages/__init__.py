@@ -6,6 +6,7 @@ A new filter is a class here or a touch of a stage that paints, and a field in
 
 from typing import Final
 
+from filters.cube import Look as LookFunction
 from filters.stages.background import Background, PersonSegmenter
 from filters.stages.base import FaceStage, Stage
 from filters.stages.brighten import Brighten
@@ -34,16 +35,20 @@ STAGE_TYPES: Final[tuple[type[FaceStage], ...]] = (
 )
 
 
-def default_stages(segmenter: PersonSegmenter | None = None) -> tuple[Stage, ...]:
+def default_stages(
+    segmenter: PersonSegmenter | None = None, look: LookFunction | None = None
+) -> tuple[Stage, ...]:
     """Make one object of every stage, for one stream.
 
     Args:
         segmenter: Tells people from their background; without it backgrounds stay as they are.
+        look: Taken for ``look_amount`` instead of the built-in looks.
     """
-    return tuple(
-        Background(segmenter) if stage_type is Background else stage_type()
-        for stage_type in STAGE_TYPES
-    )
+    special: dict[type[FaceStage], FaceStage] = {
+        Background: Background(segmenter),
+        Look: Look(look),
+    }
+    return tuple(special.get(stage_type) or stage_type() for stage_type in STAGE_TYPES)
 
 
 __all__ = ["STAGE_TYPES", "FaceStage", "PersonSegmenter", "Stage", "default_stages"]

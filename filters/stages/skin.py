@@ -18,6 +18,8 @@ from filters.stages.paint import PaintStage
 # follows. Tan needs more colour than the lighter end loses, or it looks like shade.
 TONE_LIFT, TONE_CHROMA = 0.85, 0.6
 TAN_CHROMA = 1.3
+# The light around a place decides, not the grain at it.
+TONE_AROUND = 0.03
 ROSY_V, ROSY_U = 6.0, -1.5
 # Colour shows every border, so it fades over a wider one than the mask has.
 ROSY_FADE = 0.12
@@ -41,7 +43,8 @@ class Skin(PaintStage):
 
 def change_tone(canvas: Canvas, strength: float, _: Parameters) -> None:
     """Lighter or tanned: a curve on luma, and chroma in proportion so that the hue stays."""
-    lift = np.interp(canvas.y, np.arange(256), lift_curve(1.0)).astype(np.float32)
+    light = canvas.blurred(canvas.y, TONE_AROUND)
+    lift = np.interp(light, np.arange(256), lift_curve(1.0)).astype(np.float32)
     lift *= np.float32(TONE_LIFT * strength)
     canvas.dy += lift * canvas.face.glow
     follows = TONE_CHROMA if strength > 0 else -TAN_CHROMA

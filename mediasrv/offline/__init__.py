@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from filters.cube import Look
 from filters.mediapipe_mesh import MediaPipeFaceMesh
 from filters.mediapipe_selfie import MediaPipeSelfie
 from filters.parameters import Parameters
@@ -30,6 +31,7 @@ def filter_file(
     parameters: Parameters,
     *,
     compare: bool = False,
+    look: Look | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> None:
     """Filter a picture or a clip into another file.
@@ -44,6 +46,7 @@ def filter_file(
             for clips. Replaced when it exists; left alone when anything fails.
         parameters: Strengths of the filters.
         compare: Put the original on the left of the result.
+        look: Taken for ``look_amount`` instead of the built-in looks.
         on_progress: Called with the number of frames done and, where known, of all.
 
     Raises:
@@ -52,7 +55,7 @@ def filter_file(
     """
     with (
         _opened(source, target) as (opened, unfinished, detector),
-        _stages(parameters) as stages,
+        _stages(parameters, look) as stages,
     ):
         if _is_picture(opened):
             filter_picture(opened, unfinished, detector, parameters, stages, compare=compare)
@@ -115,14 +118,14 @@ def _opened(source: Path, target: Path) -> Iterator[tuple[InputContainer, Path, 
 
 
 @contextmanager
-def _stages(parameters: Parameters) -> Iterator[Sequence[Stage]]:
+def _stages(parameters: Parameters, look: Look | None) -> Iterator[Sequence[Stage]]:
     """All stages; those for backgrounds only when they are wanted, for they load a net."""
     if not (parameters.background_blur or parameters.background_replace):
-        yield default_stages()
+        yield default_stages(look=look)
         return
     segmenter = MediaPipeSelfie()
     try:
-        yield default_stages(segmenter)
+        yield default_stages(segmenter, look)
     finally:
         segmenter.close()
 

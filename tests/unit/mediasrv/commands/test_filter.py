@@ -42,7 +42,8 @@ def test_a_picture_is_filtered_into_another_file(picture, capsys):
 def test_options_reach_the_pipeline(monkeypatch, picture, arguments, smooth, compare):
     seen = {}
 
-    def filter_file(source, target, parameters, *, compare, on_progress):
+    def filter_file(source, target, parameters, *, compare, look, on_progress):
+        assert look is None
         on_progress(1, 2)
         seen.update(smooth=parameters.smooth, compare=compare)
 
@@ -95,3 +96,21 @@ def test_a_clip_makes_no_sheet(media, tmp_path, capsys):
     assert cli.run(["filter", str(clip), str(tmp_path / "out.mp4"), "--all-presets"]) == 1
     assert "needs a picture, not a clip" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_of_ones_own_colours_the_picture(picture):
+    cube, target = picture.with_name("red.cube"), picture.with_name("out.png")
+    cube.write_text("LUT_3D_SIZE 2\n" + "1 0 0\n" * 8)
+    arguments = ["filter", str(picture), str(target), "--preset", "none", "--look", str(cube)]
+    assert cli.run(arguments) == 0
+    with av.open(str(target)) as container:
+        rgb = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert rgb[..., 0].mean() > rgb[..., 1].mean() + 60
+
+
+def test_a_broken_look_is_one_clear_line(picture, capsys):
+    cube = picture.with_name("broken.cube")
+    cube.write_text("LUT_3D_SIZE 2\n1 0\n")
+    assert cli.run(["filter", str(picture), "out.png", "--look", str(cube)]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1] == "mediasrv: line 2 of the look is not three numbers"
