@@ -109,8 +109,7 @@ def lay_eye_shadow(canvas: Canvas, strength: float, parameters: Parameters) -> N
         _lid(points, RIGHT_LID, RIGHT_BROW_EDGE),
         _lid(points, LEFT_LID, LEFT_BROW_EDGE),
     ]
-    eyes = [points[mesh.RIGHT_EYE], points[mesh.LEFT_EYE]]
-    shadow = canvas.mask(lids, LID_SOFTNESS, without=eyes)
+    shadow = canvas.mask(lids, LID_SOFTNESS)
     amount = shadow * np.float32(strength * LID_COVER)
     _lay(canvas, amount, LID_SHADES, _shade(parameters, "eye_shadow"))
 

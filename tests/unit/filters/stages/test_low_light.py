@@ -23,7 +23,7 @@ def test_a_dark_picture_is_lifted_and_a_light_one_is_not():
 
 def test_dark_skin_in_good_light_stays_as_it_is():
     image = grainy_image(640, 480, level=45)
-    image.y[:160], image.y[:, :160] = 210, 210  # a bright wall
+    image.y[:60], image.y[:, :160] = 210, 210  # a bright wall
     assert same(lit(image, LowLight()), image)
 
 
@@ -52,6 +52,16 @@ def test_light_that_trembles_does_not_make_the_picture_flicker():
     assert np.diff(after[10:]).std() < 1.6 * np.diff(before[10:]).std()
     fixed = grainy_image(640, 480, level=55)
     assert abs(lit(fixed, stage).y.mean() - lit(fixed, stage).y.mean()) < 0.5
+
+
+def test_need_follows_slowly():
+    stage = LowLight()
+    stage._steadied(0.5)
+    needs = [stage._steadied(0.5 + 0.2 * (-1) ** n) for n in range(100)]
+    assert np.ptp(needs) < 0.02
+    needs = [stage._steadied(0.9) for _ in range(100)]
+    assert 0.5 < needs[0] < 0.55
+    assert needs[-1] > 0.85
 
 
 def test_another_scene_gets_its_own_light_at_once():

@@ -6,7 +6,7 @@ from filters import plain
 from filters.image import YuvImage
 from filters.parameters import MINIMA, Parameters
 from filters.presets import PRESETS
-from filters.stages.shape import SHAPES, Shape, Warp, frontness, make_warp
+from filters.stages.shape import SHAPES, STEEPEST, Shape, Warp, frontness, make_warp
 from tests.filter_faces import face_at, grainy_image, look, planes, portrait, region_in, same
 
 EXTREMES = [
@@ -56,6 +56,17 @@ def test_nothing_folds_whatever_the_sliders_do():
         values = {name: int(random.integers(MINIMA[name], 101)) for name in SHAPES}
         warp = warp_of(values, turn_deg=float(random.uniform(-60, 60)))
         assert least_jacobian(warp) > 0.25
+
+
+def test_not_even_a_shove_folds():
+    image = YuvImage.blank(1280, 720)
+    region = region_in(image, face_at(640, 360, 260))
+    warp = Warp(region, image)
+    for number, along in ((1, 0.5), (168, -0.5), (152, 0.3)):
+        warp.push(np.asarray(region.points)[number, :2], along, 0.4, 0.15)
+    warp.hold(region, image, 1.0)
+    assert warp.steepest() <= STEEPEST * 1.001
+    assert least_jacobian(warp) > 0.2
 
 
 @pytest.mark.parametrize("values", EVERYTHING)
