@@ -90,15 +90,16 @@ class Look(FaceStage):
 
     def _light(self, luma: Plane, gain: Table, amount: float) -> None:
         rows, columns = luma.shape
-        spread = self._scratch.take("spread", (rows, columns), np.float32)
-        cv2.resize(gain, (columns, rows), dst=spread, interpolation=cv2.INTER_LINEAR)
         curve = np.arange(256, dtype=np.float32) + np.float32(amount) * self._greys
         for top in range(0, rows, BAND_ROWS):
             band = slice(top, min(top + BAND_ROWS, rows))
             shape = (band.stop - band.start, columns)
             curved = self._scratch.take("curved", shape, np.float32)
             cv2.LUT(np.ascontiguousarray(luma[band]), curve, dst=curved)
-            cv2.add(curved, spread[band], dst=curved)
+            spread = self._scratch.take("spread", shape, np.float32)
+            colours = gain[top // 2 : (band.stop + 1) // 2]
+            cv2.resize(colours, shape[::-1], dst=spread, interpolation=cv2.INTER_NEAREST)
+            cv2.add(curved, spread, dst=curved)
             self._round(luma[band], curved, top)
 
     def _round(self, plane: Plane, values: Table, top: int = 0) -> None:

@@ -181,7 +181,8 @@ class Warp(FacialData):
         node_px = np.float32(0.5 * (1 / scale[0] + 1 / scale[1]))
         # The filler counts nodes on the outline as inside.
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - np.float32(OUTLINE_NODES)
-        depth = np.maximum(depth, 0) * node_px
+        # Without a node outside, depth has no end.
+        depth = np.clip(depth, 0, NODES_PER_FACE) * node_px
         outside_px = min(
             OUTSIDE * self._size_px, OUTSIDE_PX * max(image.height_px, image.width_px / 2) / 720
         )
