@@ -6,6 +6,7 @@ decides instead which pixels round up, so the mean is right everywhere. It is an
 picture, so it does not move, and a value that is whole already stays as it is.
 """
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -37,3 +38,25 @@ class Dither:
             ]
             self._plane = np.tile(_bayer(), times)
         return self._plane[first_row:rows, first_column:columns]
+
+    def round_into(
+        self,
+        target: npt.NDArray[np.uint8],
+        values: npt.NDArray[np.float32],
+        top: int,
+        left: int,
+    ) -> None:
+        """Round ``values`` into ``target``, of the same shape, and stop at 0 and 255.
+
+        Args:
+            target: Written to.
+            values: Only read.
+            top: First row of both in their plane.
+            left: First column.
+        """
+        cv2.add(
+            values,
+            self.pattern(top, left, (values.shape[0], values.shape[1])),
+            dst=target,
+            dtype=cv2.CV_8U,
+        )

@@ -81,9 +81,9 @@ class MaskBuilder:
         # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
         # picture, then counts as it should instead of being guessed.
         rim = _odd_cells(GLOW_FADE, region)
-        corners = _corners(region, region.points, rim)
+        corners = cell_corners(region, region.points, rim)
         oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
-        tall = self._fill(shape, rim, "tall", [_corners(region, lifted, rim)])
+        tall = self._fill(shape, rim, "tall", [cell_corners(region, lifted, rim)])
         cv2.max(tall, oval, dst=tall)
         # On their side: the filler is exact along rows and jumps by half a cell across them, and
         # eyes, brows and lips are wide and low.
@@ -114,14 +114,19 @@ class MaskBuilder:
         """Mean of a plane per cell; beyond the picture's edge its last pixels go on."""
         scale = 2 if chroma else 1
         rows, columns = region.grid_shape
-        padded = self._scratch.take(
-            "padded", (region.height_px // scale, region.width_px // scale), np.uint8
-        )
-        load_padded(padded, region.crop(plane, chroma=chroma))
+        shape = (region.height_px // scale, region.width_px // scale)
+        pixels = region.crop(plane, chroma=chroma)
+        if pixels.shape != shape or pixels.strides[1] != 1:
+            padded = self._scratch.take("padded", shape, np.uint8)
+            load_padded(padded, pixels)
+            pixels = padded
+        while pixels.shape[0] > 2 * rows:  # halving is quick, other factors are not
+            half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+            pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
         means = self._scratch.take("means", (rows, columns), np.uint8)
         # At one pixel per cell chroma has to grow, which INTER_AREA does bluntly.
         how = cv2.INTER_LINEAR if chroma and region.step == 1 else cv2.INTER_AREA
-        cv2.resize(padded, (columns, rows), dst=means, interpolation=how)
+        cv2.resize(pixels, (columns, rows), dst=means, interpolation=how)
         grid = self._scratch.take("sample", (rows, columns), np.float32)
         np.copyto(grid, means)
         return grid
@@ -157,7 +162,7 @@ def lift_forehead(points: Points) -> Points:
     return lifted
 
 
-def _corners(region: FaceRegion, points: Points, rim: int) -> Corners:
+def cell_corners(region: FaceRegion, points: Points, rim: int = 0) -> Corners:
     """Points in cells of the region's grid with its rim, as the polygon filler wants them."""
     origin = np.array([region.left, region.top], np.float32)
     # A cell's number means its centre, a pixel coordinate of a landmark its corner.

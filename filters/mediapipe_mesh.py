@@ -14,10 +14,15 @@ from filters.mediapipe_wheel import FACE_GRAPH, MediaPipeWheel, open_wheel
 from filters.native_log import without_known_chatter
 
 OUTPUT = "multi_face_landmarks"
+SEARCH = "search"
 # The nets look at crops of 128 and 192 px, so more pixels than this only cost time.
 LONG_SIDE_PX = 640
 SHORT_SIDE_PX = 360
 SMALLEST_SIDE_PX = 8  # a face in less has no eyes
+# While fewer faces are followed than asked for, one look of so many also searches for new ones:
+# searching costs half as much again as following a face. The first look's boxes are rough, so the
+# looks after it search too.
+SEARCH_EVERY, FIRST_SEARCHES = 5, 3
 # The graph schedules in microseconds; only the order counts.
 TICK_US = 1
 
@@ -58,7 +63,8 @@ class MediaPipeFaceMesh:
         """Load the model, about 0.2 s.
 
         Args:
-            max_faces: Faces to look for. The search runs on every picture that shows fewer.
+            max_faces: Faces to look for. As long as there is none, every picture is searched;
+                while there are fewer, every fifth.
             long_side_px: Pictures are scaled down to fit this times ``short_side_px``.
             short_side_px: See ``long_side_px``.
             quiet: Hold back the libraries' start-up lines on standard error.
@@ -71,6 +77,8 @@ class MediaPipeFaceMesh:
         self._limit_px = (long_side_px, short_side_px)
         self._max_faces = max_faces
         self._now_us = 0
+        self._following = 0
+        self._looks = 0
         self._latest: Any = None
         self._buffers: dict[tuple[int, int], tuple[Plane, Plane]] = {}
         wheel = open_wheel()
@@ -91,9 +99,11 @@ class MediaPipeFaceMesh:
             raise FilterError("the face detector is closed")
         if min(image.width_px, image.height_px) < SMALLEST_SIDE_PX:
             return []
+        found = self._run(self._shrink(image), search=self._is_search_due())
+        self._following = len(found)
         return [
             _read_landmarks(entry, image.width_px, image.height_px)
-            for entry in self._run(self._shrink(image))[: self._max_faces]
+            for entry in found[: self._max_faces]
         ]
 
     def close(self) -> None:
@@ -111,7 +121,7 @@ class MediaPipeFaceMesh:
             described = native.validated_graph_config.ValidatedGraphConfig()
             described.initialize(binary_graph_path=str(wheel.directory / FACE_GRAPH))
             graph = native.calculator_graph.CalculatorGraph(
-                graph_config=_on_the_calling_thread(described.text_config)
+                graph_config=_adapted(described.text_config)
             )
             graph.observe_output_stream(OUTPUT, self._keep, True)
             create = native._packet_creator
@@ -135,11 +145,23 @@ class MediaPipeFaceMesh:
         self._run(draw_face(width_px, height_px))
         self._run(np.zeros((height_px, width_px, 3), np.uint8))
 
+    def _is_search_due(self) -> bool:
+        if self._following == 0:
+            self._looks = 0
+        self._looks += 1
+        is_first = self._looks <= FIRST_SEARCHES
+        return self._following < self._max_faces and (is_first or self._looks % SEARCH_EVERY == 0)
+
     def _keep(self, _stream: str, packet: Any) -> None:
         self._latest = packet
 
-    def _run(self, rgb: Plane) -> list[bytes]:
-        """Send one picture through the graph; one serialised landmark list per face."""
+    def _run(self, rgb: Plane, *, search: bool = True) -> list[bytes]:
+        """Send one picture through the graph; one serialised landmark list per face.
+
+        Args:
+            rgb: The picture.
+            search: Whether to look for faces that are not yet followed.
+        """
         native = self._native
         self._now_us += TICK_US
         self._latest = None
@@ -147,7 +169,9 @@ class MediaPipeFaceMesh:
             packet = native._packet_creator._create_image_frame_from_pixel_data(
                 native.image_frame.ImageFormat.SRGB, rgb, True
             )
+            wanted = native._packet_creator.create_bool(search)
             self._graph.add_packet_to_input_stream("image", packet.at(self._now_us))
+            self._graph.add_packet_to_input_stream(SEARCH, wanted.at(self._now_us))
             self._graph.wait_until_idle()
         except (RuntimeError, ValueError) as exc:
             raise FilterError("the face graph failed") from exc
@@ -209,8 +233,12 @@ def draw_face(width_px: int, height_px: int) -> Plane:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), unit * 0.02), np.uint8)
 
 
-def _on_the_calling_thread(graph_text: str) -> str:
-    """Let the graph and its nets work in the thread that waits for them: no pools, no hand-over."""
+def _adapted(graph_text: str) -> str:
+    """Change the wheel's graph in two ways.
+
+    It and its nets work in the thread that waits for them: no pools, no hand-over. And we say
+    when it searches for faces, where it would search whenever it follows fewer than it may.
+    """
     text, executors = re.subn(
         r"^executor \{\s*\}",
         'executor { type: "ApplicationThreadExecutor" }',
@@ -218,7 +246,9 @@ def _on_the_calling_thread(graph_text: str) -> str:
         flags=re.M,
     )
     text, nets = re.subn(r"\bxnnpack \{", "xnnpack { num_threads: 1", text)
-    if executors != 1 or nets != 2:
+    text, gates = re.subn(r'"DISALLOW:prev_has_enough_faces"', f'"ALLOW:{SEARCH}"', text)
+    text += f'input_stream: "SEARCH:{SEARCH}"\n'
+    if executors != 1 or nets != 2 or gates != 1:
         raise ModelMissing("the face graph of this mediapipe wheel is not the one we know")
     return text
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filters.errors import ImageContractError
+from filters.finding import LOOK_EVERY, FaceFinder
 from filters.image import YuvImage
 from filters.landmarks import FaceDetector
 from filters.masks import MaskBuilder
@@ -37,15 +38,23 @@ class Pipeline:
     The detector stays the caller's: who made it closes it.
     """
 
-    def __init__(self, detector: FaceDetector, stages: Sequence[Stage] | None = None) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        stages: Sequence[Stage] | None = None,
+        *,
+        look_every: int = LOOK_EVERY,
+    ) -> None:
         """Put stages behind a detector.
 
         Args:
             detector: Finds the faces of this stream.
             stages: What runs, in order; stage objects belong to one pipeline. Default: all of
                 :func:`filters.stages.default_stages`.
+            look_every: The detector looks at one of so many pictures; between them faces are
+                followed, which is quicker. 1 for files, where time does not matter.
         """
-        self._detector = detector
+        self._finder = FaceFinder(detector, look_every)
         self._stages = tuple(default_stages() if stages is None else stages)
         self._scene = SceneWatch()
         self._tracker = FaceTracker()
@@ -86,16 +95,18 @@ class Pipeline:
     def reset(self) -> None:
         """Forget the faces seen so far; the next ones are filtered fully at once."""
         self._tracker.reset()
+        self._finder.reset()
 
     def _find_faces(
         self, image: YuvImage, elapsed_s: float, durations_us: dict[str, int]
     ) -> list[FaceRegion]:
         started_ns = time.perf_counter_ns()
-        found = self._detector.detect(image)
+        is_cut = self._scene.has_changed(image)
+        if is_cut:
+            self._tracker.reset()
+        found = self._finder.find(image, look=is_cut or self._tracker.has_lost_one)
         durations_us["landmarks"] = _since_us(started_ns)
         started_ns = time.perf_counter_ns()
-        if self._scene.has_changed(image):
-            self._tracker.reset()
         tracked = self._tracker.update(found, elapsed_s)
         regions = (self._masks.build(image, face, index) for index, face in enumerate(tracked))
         faces = [region for region in regions if region is not None]

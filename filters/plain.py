@@ -7,10 +7,14 @@ constants of each filter are shared with the fast version; the arithmetic is not
 import numpy as np
 import numpy.typing as npt
 
+from filters.canvas import Canvas
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
+from filters.parameters import Parameters
 from filters.region import FaceRegion, load_padded
-from filters.stages import brighten, smooth
+from filters.stages import brighten, sharpen, smooth
+from filters.stages.paint import PaintStage
+from filters.stages.shape import make_warp
 
 Array = npt.NDArray[np.float64]
 
@@ -52,8 +56,10 @@ def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImag
     lift = brighten.lift_curve(strength)
     gain = brighten.gain_curve(lift)
     glow = face.glow.astype(np.float64) * face.weight
-    lifted = luma + lift[luma.astype(int)] * _spread(glow, face.step)
-    _store(result.y, face, lifted, chroma=False)
+    means = _box(_cell_means(luma, face.step), brighten.WINDOW // 2)
+    gained = np.interp(means, np.arange(256), lift) * glow
+    lifted = np.minimum(luma + _spread(gained, face.step), brighten.WHITE_Y)
+    _store(result.y, face, np.maximum(lifted, luma), chroma=False)
 
     coarse = np.floor(_cell_means(luma, 2) + 0.5).astype(int)
     mask = _cell_means(glow, 2) if face.step == 1 else _spread(glow, face.step // 2)
@@ -62,6 +68,80 @@ def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImag
         grown = NEUTRAL_CHROMA + colour * (1 + gain[coarse] * mask)
         _store(plane, face, grown, chroma=True)
     return result
+
+
+def paint_face(
+    stage_type: type[PaintStage], image: YuvImage, face: FaceRegion, parameters: Parameters
+) -> YuvImage:
+    """Do what a stage that paints does, on a copy; what it paints is shared with it."""
+    result = image.copy()
+    planes = ((image.y, False), (image.u, True), (image.v, True))
+    means = [_cells(_load(plane, face, chroma=chroma), face) for plane, chroma in planes]
+    canvas = Canvas(face, *(mean.astype(np.float32) for mean in means))
+    stage_type.paint(canvas, parameters)
+    for plane, gain, chroma in (
+        (result.y, canvas.dy, False),
+        (result.u, canvas.du, True),
+        (result.v, canvas.dv, True),
+    ):
+        pixels = _load(plane, face, chroma=chroma)
+        wanted = gain.astype(np.float64) * face.weight
+        ratio = pixels.shape[0] / wanted.shape[0]
+        spread = _cell_means(wanted, 2) if ratio < 1 else _spread(wanted, int(ratio))
+        _store(plane, face, pixels + spread, chroma=chroma)
+    return result
+
+
+def sharpen_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
+    """Do what :class:`filters.stages.sharpen.Sharpen` does, on a copy."""
+    result = image.copy()
+    luma = _load(result.y, face, chroma=False)
+    gain = _spread(sharpen.sharpening(face, strength).astype(np.float64), face.step)
+    _store(result.y, face, luma + gain * (luma - _binomial_blur(luma)), chroma=False)
+    return result
+
+
+def shape_face(image: YuvImage, face: FaceRegion, parameters: Parameters) -> YuvImage:
+    """Do what :class:`filters.stages.shape.Shape` does, on a copy; the field is shared with it."""
+    result = image.copy()
+    warp = make_warp(image, face, parameters)
+    if warp is None:
+        return result
+    for plane, scale in ((result.y, 1), (result.u, 2), (result.v, 2)):
+        rows, columns = warp.height_px // scale, warp.width_px // scale
+        top, left = warp.top // scale, warp.left // scale
+        source = plane[top : top + rows, left : left + columns].astype(np.float64)
+        x, y = (
+            _resized(field.astype(np.float64), rows, columns) / scale for field in (warp.x, warp.y)
+        )
+        across = _thirty_seconds(np.arange(columns)[None, :] + x, columns)
+        down = _thirty_seconds(np.arange(rows)[:, None] + y, rows)
+        i, j = np.floor(down).astype(int), np.floor(across).astype(int)
+        below, beside = np.minimum(i + 1, rows - 1), np.minimum(j + 1, columns - 1)
+        b, a = down - i, across - j
+        upper = source[i, j] * (1 - a) + source[i, beside] * a
+        lower = source[below, j] * (1 - a) + source[below, beside] * a
+        moved = np.rint(upper * (1 - b) + lower * b)
+        plane[top : top + rows, left : left + columns] = moved
+    return result
+
+
+def _thirty_seconds(places: Array, count: int) -> Array:
+    """Places between pixels as finely as the fast version knows them, inside the source."""
+    return np.asarray(np.clip(np.rint(places * 32) / 32, 0, count - 1))
+
+
+def _resized(field: Array, rows: int, columns: int) -> Array:
+    """Bilinear, centres on centres, to any size."""
+    down = (np.arange(rows) + 0.5) * (field.shape[0] / rows) - 0.5
+    across = (np.arange(columns) + 0.5) * (field.shape[1] / columns) - 0.5
+    return _between(_between(field, down).T, across).T
+
+
+def _cells(pixels: Array, face: FaceRegion) -> Array:
+    """Means per cell of the face's grid; chroma of cells of one pixel is spread to them."""
+    ratio = pixels.shape[0] / face.grid_shape[0]
+    return _spread(pixels, 2) if ratio < 1 else _cell_means(pixels, int(ratio))
 
 
 def _load(plane: Plane, face: FaceRegion, *, chroma: bool) -> Array:

@@ -154,3 +154,16 @@ def scale_up(grid: Grid, target: Grid) -> Grid:
     else:
         cv2.resize(grid, (columns, rows), dst=target, interpolation=cv2.INTER_LINEAR)
     return target
+
+
+def cell_means(pixels: Grid, target: Grid) -> Grid:
+    """Mean of the pixels of each cell, whose side is a power of two; returns ``target``.
+
+    Halves again and again, which OpenCV does with vector instructions, other factors not.
+    """
+    while pixels.shape[0] > 2 * target.shape[0]:
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.float32)
+    size = (target.shape[1], target.shape[0])
+    cv2.resize(pixels, size, dst=target, interpolation=cv2.INTER_AREA)
+    return target

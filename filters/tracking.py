@@ -10,8 +10,9 @@ from filters.one_euro import OneEuroFilter
 from filters.region import measure_size_px
 
 # A face that is lost fades out over its last place, for detectors miss single pictures and an
-# effect that blinks is worse than one that lingers for a third of a second.
-FADE_OUT_IMAGES = 10
+# effect that blinks is worse than one that lingers for a third of a second. The detector may notice
+# one picture late, which makes ten in all.
+FADE_OUT_IMAGES = 9
 FADE_IN_IMAGES = 5
 # The same face moves less than this many of its widths between two pictures.
 REACH = 0.8
@@ -71,11 +72,18 @@ class FaceTracker:
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._is_fresh = True
+        self._has_lost_one = False
+
+    @property
+    def has_lost_one(self) -> bool:
+        """Whether a face is fading out because it was not found."""
+        return self._has_lost_one
 
     def reset(self) -> None:
         """Forget all faces; the next ones count fully at once."""
         self._tracks.clear()
         self._is_fresh = True
+        self._has_lost_one = False
 
     def update(self, found: Sequence[FaceLandmarks], elapsed_s: float) -> list[TrackedFace]:
         """Take what a detector found in the next picture.
@@ -108,6 +116,7 @@ class FaceTracker:
                 track.weight = min(1.0, track.weight + 1 / FADE_IN_IMAGES)
                 track.locate()
             seen.append(track)
+        self._has_lost_one = bool(lost)
         self._tracks = seen + _faded(lost)
         self._is_fresh = self._is_fresh and not found
         return [

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.websockets import WebSocket
 
 import mediasrv
-from filters.parameters import Parameters
+from filters.presets import schema_with_presets
 from mediasrv.config import ServerConfig
 from mediasrv.http.api import api_router
 from mediasrv.http.metrics import metrics_router
@@ -66,7 +66,7 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(api_router(lambda: running["node"], Parameters.json_schema(), clock=clock))
+    app.include_router(api_router(lambda: running["node"], schema_with_presets(), clock=clock))
     app.include_router(metrics_router(lambda: running["node"]))
 
     @app.websocket("/ws")

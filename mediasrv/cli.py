@@ -50,7 +50,7 @@ def _debug_option() -> click.Option:
 _url = click.option("--url", default=DEFAULT_URL, show_default=True, help="Address of the server.")
 _room = click.option("--room", required=True, help="Name of the room: a-z, 0-9 and dashes.")
 _params = click.option(
-    "--params", metavar="JSON", help="Filter strengths from 0 to 100, like '{\"smooth\": 60}'."
+    "--params", metavar="JSON", help="Filter strengths, like '{\"smooth\": 60}'."
 )
 _agreed_params = click.option(
     "--params",
@@ -163,12 +163,37 @@ def view(url: str, room: str, seconds: float | None, save: Path | None, as_json:
 @click.argument("source", metavar="IN", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 @_params
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="Start from a preset: none, natural, fresh, soft, studio, glam; --params go on top.",
+)
+@click.option(
+    "--look",
+    metavar="FILE.cube",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lay a colour look over the picture; look_amount in --params says how much.",
+)
 @click.option("--compare", is_flag=True, help="Show before and after side by side.")
-def filter_command(source: Path, target: Path, params: str | None, compare: bool) -> None:
+@click.option("--all-presets", is_flag=True, help="One sheet with a picture under every preset.")
+def filter_command(
+    source: Path,
+    target: Path,
+    params: str | None,
+    preset: str | None,
+    look: Path | None,
+    compare: bool,
+    all_presets: bool,
+) -> None:
     """Run the beauty pipeline on a picture or a clip."""
-    from mediasrv.commands.filter import run_filter  # noqa: PLC0415
+    from mediasrv.commands.filter import run_filter, run_sheet  # noqa: PLC0415
 
-    run_filter(source, target, params, compare=compare)
+    if not all_presets:
+        run_filter(source, target, params, preset, compare=compare, look=look)
+    elif params is None and preset is None and look is None and not compare:
+        run_sheet(source, target)
+    else:
+        raise click.UsageError("--all-presets goes with no other option")
 
 
 @cli.command()

@@ -14,7 +14,7 @@ class Stage(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in measurements; for a filter also the name of its parameter."""
+        """Its name in measurements."""
 
     @property
     def needs_faces(self) -> bool:
@@ -34,25 +34,43 @@ class Stage(Protocol):
 
 
 class FaceStage(ABC):
-    """A stage with one strength that changes each face by itself.
+    """A stage that changes each face by itself.
 
-    At strength 0 it does not run at all, which makes 0 bit-exact.
+    With all its parameters at 0 it does not run, which makes 0 bit-exact.
+
+    Attributes:
+        name: What measurements call it.
+        parameters: The strengths that switch it on.
+        whole_picture: Whether it changes what is outside faces too.
     """
 
     name: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]]
     needs_faces: ClassVar[bool] = True
+    whole_picture: ClassVar[bool] = False
 
     def is_active(self, parameters: Parameters) -> bool:
-        """Whether its own strength is above 0."""
-        return self._strength(parameters) > 0
+        """Whether any of its own strengths is not 0."""
+        return any(getattr(parameters, name) for name in self.parameters)
 
     def apply(self, image: YuvImage, faces: Sequence[FaceRegion], parameters: Parameters) -> None:
         """Change every face in place, each as much as it counts."""
-        strength = self._strength(parameters)
-        if strength <= 0:
+        if not self.is_active(parameters):
             return
         for face in faces:
-            self.change(image, face, strength)
+            self.change_face(image, face, parameters)
+
+    @abstractmethod
+    def change_face(self, image: YuvImage, face: FaceRegion, parameters: Parameters) -> None:
+        """Change one face in place; ``face.weight`` scales the effect."""
+
+
+class StrengthStage(FaceStage):
+    """A face stage with one strength, of its own name."""
+
+    def change_face(self, image: YuvImage, face: FaceRegion, parameters: Parameters) -> None:
+        """Change one face in place."""
+        self.change(image, face, strength_of(parameters, self.name))
 
     @abstractmethod
     def change(self, image: YuvImage, face: FaceRegion, strength: float) -> None:
@@ -64,6 +82,8 @@ class FaceStage(ABC):
             strength: More than 0, at most 1.
         """
 
-    def _strength(self, parameters: Parameters) -> float:
-        value: int = getattr(parameters, self.name)
-        return value / MAXIMUM
+
+def strength_of(parameters: Parameters, name: str) -> float:
+    """A parameter in parts of its full strength, from -1 to 1."""
+    value: int = getattr(parameters, name)
+    return value / MAXIMUM

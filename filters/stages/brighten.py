@@ -1,7 +1,9 @@
 """Lifts the light on faces: the same step of lightness on every skin tone, without greying it.
 
 Ours. Luma gets a curve that adds nearly the same amount between shadow and highlight and nothing
-at black and white. Chroma grows in proportion, for adding luma alone turns dark skin grey.
+at black and white. It is looked up by the mean around a pixel, not by the pixel: the curve's slopes
+would flatten the grain of light skin and coarsen that of dark skin. Chroma grows in proportion, for
+adding luma alone turns dark skin grey.
 """
 
 import cv2
@@ -10,9 +12,9 @@ import numpy.typing as npt
 
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
-from filters.region import FaceRegion, Grid, load_padded, scale_up
+from filters.region import FaceRegion, Grid, cell_means, load_padded, scale_up
 from filters.scratch import Scratch
-from filters.stages.base import FaceStage
+from filters.stages.base import StrengthStage
 
 WHITE_Y = 235
 # Added at full strength, in luma code values: about 8 steps of CIE L*.
@@ -24,14 +26,17 @@ SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.2
 CHROMA_FOLLOWS = 0.6
 CHROMA_GAIN_LIMIT = 0.25
 DARKEST_GAIN_BASE = 8.0
+# Cells of the grid whose mean light decides.
+WINDOW = 3
 
 Curve = npt.NDArray[np.float32]
 
 
-class Brighten(FaceStage):
+class Brighten(StrengthStage):
     """Brightens faces; fades over a wide border, so that the neck does not give it away."""
 
     name = "brighten"
+    parameters = ("brighten",)
 
     def __init__(self) -> None:
         self._scratch = Scratch()
@@ -55,15 +60,17 @@ class Brighten(FaceStage):
 
     def _light(self, face: FaceRegion, luma: npt.NDArray[np.uint8]) -> None:
         take = self._scratch.take
-        lift = take("lift", face.shape, np.float32)
-        cv2.LUT(luma, self._lifts, dst=lift)
-        mask = scale_up(face.glow, take("mask", face.shape, np.float32))
-        np.multiply(lift, mask, out=lift)
-        np.multiply(lift, np.float32(face.weight), out=lift)
-        np.add(lift, luma, out=lift)
-        np.add(lift, self._dither.pattern(face.top, face.left, face.shape), out=lift)
-        np.maximum(lift, 0, out=lift)
-        cv2.convertScaleAbs(lift, dst=luma)  # rounds to nearest and stops at 255
+        pixels, lift = (take(name, face.shape, np.float32) for name in ("pixels", "lift"))
+        np.copyto(pixels, luma)
+        cells = cell_means(pixels, take("cells", face.grid_shape, np.float32))
+        cv2.blur(cells, (WINDOW, WINDOW), dst=cells)
+        gained = np.interp(cells, np.arange(256), self._lifts).astype(np.float32)
+        gained *= face.glow * np.float32(face.weight)
+        np.add(scale_up(gained, lift), pixels, out=lift)
+        # What is lighter than its surroundings ends at white, unless it came in beyond.
+        cv2.threshold(lift, WHITE_Y, 0, cv2.THRESH_TRUNC, dst=lift)
+        cv2.max(lift, pixels, dst=lift)
+        self._dither.round_into(luma, lift, face.top, face.left)
 
     def _colour(self, image: YuvImage, face: FaceRegion, luma: npt.NDArray[np.uint8]) -> None:
         take = self._scratch.take
@@ -76,16 +83,13 @@ class Brighten(FaceStage):
         np.multiply(gain, np.float32(face.weight), out=gain)
         padded = take("padded", half, np.uint8)
         colour = take("colour", half, np.float32)
-        pattern = self._dither.pattern(face.top // 2, face.left // 2, half)
         for plane in (image.u, image.v):
             target = face.crop(plane, chroma=True)
             load_padded(padded, target)
             np.subtract(padded, np.float32(NEUTRAL_CHROMA), out=colour)
             np.multiply(colour, gain, out=colour)
             np.add(colour, padded, out=colour)
-            np.add(colour, pattern, out=colour)
-            np.maximum(colour, 0, out=colour)
-            cv2.convertScaleAbs(colour, dst=padded)
+            self._dither.round_into(padded, colour, face.top // 2, face.left // 2)
             np.copyto(target, padded[: target.shape[0], : target.shape[1]])
 
     def _chroma_mask(self, face: FaceRegion, half: tuple[int, int]) -> Grid:

@@ -10,9 +10,9 @@ import numpy as np
 
 from filters.dither import Dither
 from filters.image import BLACK_Y, YuvImage
-from filters.region import FaceRegion, Grid, load_padded, scale_up
+from filters.region import FaceRegion, Grid, cell_means, load_padded, scale_up
 from filters.scratch import Scratch
-from filters.stages.base import FaceStage
+from filters.stages.base import StrengthStage
 
 # Half the filter's window in parts of the face's size: wider than a pore or spot, narrower than
 # a nose.
@@ -38,10 +38,11 @@ SLIDER_EXPONENT = 1.7
 CLEARLY_SKIN = 0.9
 
 
-class Smooth(FaceStage):
+class Smooth(StrengthStage):
     """Smooths the skin of faces; eyes, brows, lips, nostrils and edges stay. Luma only."""
 
     name = "smooth"
+    parameters = ("smooth",)
 
     def __init__(self) -> None:
         self._scratch = Scratch()
@@ -67,9 +68,7 @@ class Smooth(FaceStage):
         np.multiply(grainless, scale_up(slope, spread), out=grainless)
         np.subtract(luma, grainless, out=luma)
         np.add(luma, scale_up(offset, spread), out=luma)
-        np.add(luma, self._dither.pattern(face.top, face.left, face.shape), out=luma)
-        np.maximum(luma, 0, out=luma)
-        cv2.convertScaleAbs(luma, dst=original)  # rounds to nearest and stops at 255
+        self._dither.round_into(original, luma, face.top, face.left)
         np.copyto(target, original[: target.shape[0], : target.shape[1]])
 
     def _coefficients(self, face: FaceRegion, luma: Grid, share: float) -> tuple[Grid, Grid]:
@@ -86,7 +85,7 @@ class Smooth(FaceStage):
             take(name, shape, np.float32) for name in ("mean", "variance", "slope", "offset")
         )
         for pixels, windows in ((luma, mean), (squares, variance)):
-            cv2.resize(pixels, shape[::-1], dst=cells, interpolation=cv2.INTER_AREA)
+            cell_means(pixels, cells)
             cv2.blur(cells, (width, width), dst=windows)
         np.subtract(variance, mean * mean, out=variance)
         np.maximum(variance, 0, out=variance)

@@ -1,6 +1,6 @@
 """Filters one clip: every frame through the pipeline, the sound copied as it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from av.container import InputContainer, OutputContainer
 from filters.landmarks import FaceDetector
 from filters.parameters import Parameters
 from filters.pipeline import USUAL_INTERVAL_S, Pipeline
+from filters.stages import Stage
 from mediasrv.errors import MediaError
 from mediasrv.offline.frames import quarter_turns, side_by_side, to_frame, to_yuv, turned
 
@@ -28,6 +29,7 @@ def filter_clip(
     path: Path,
     detector: FaceDetector,
     parameters: Parameters,
+    stages: Sequence[Stage],
     *,
     compare: bool,
     on_progress: Callable[[int, int | None], None],
@@ -41,7 +43,7 @@ def filter_clip(
     sounds = source.streams.audio[:1]
     total = _frame_count(video)
     done = 0
-    frames = _FilteredFrames(detector, parameters, compare=compare)
+    frames = _FilteredFrames(detector, parameters, stages, compare=compare)
     with av.open(str(path), "w") as container:
         target = _Target(container, path, video, list(sounds))
         for packet in source.demux([video, *sounds]):
@@ -59,8 +61,15 @@ def filter_clip(
 class _FilteredFrames:
     """The pipeline of one clip, from frame to frame."""
 
-    def __init__(self, detector: FaceDetector, parameters: Parameters, *, compare: bool) -> None:
-        self._pipeline = Pipeline(detector)
+    def __init__(
+        self,
+        detector: FaceDetector,
+        parameters: Parameters,
+        stages: Sequence[Stage],
+        *,
+        compare: bool,
+    ) -> None:
+        self._pipeline = Pipeline(detector, stages, look_every=1)
         self._parameters = parameters
         self._compare = compare
         self._last_s: float | None = None

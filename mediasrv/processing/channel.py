@@ -164,7 +164,7 @@ _CODEC_IDS = {Codec.VP8: 1, Codec.H264: 2}
 _CODECS = {number: codec for codec, number in _CODEC_IDS.items()}
 
 _HEADER = struct.Struct("!BI")  # kind, bytes of the body
-_CONFIGURE = struct.Struct(f"!BI{len(PARAMETER_NAMES)}B")
+_CONFIGURE = struct.Struct(f"!BI{len(PARAMETER_NAMES)}b")
 _INPUT = struct.Struct("!QB")
 _HELLO = struct.Struct("!HI")
 _READY = struct.Struct(f"!BH{len(CONFINEMENT_FIELDS) - 2}B")  # versions, threads, guards

@@ -15,17 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import filters.canvas
 import filters.landmarks
 import filters.masks
+import filters.motion
 import filters.one_euro
 import filters.region
 import filters.tracking
 from benchmarks.quality import FaceAreas
+from filters.canvas import Painter
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
+from filters.motion import FaceMotion
 from filters.one_euro import OneEuroFilter
 from filters.parameters import Parameters
 from filters.pipeline import Applied, Pipeline
+from filters.stages.shape import Warp
 from filters.tracking import TrackedFace, _Track
 from tests.filter_faces import KnownFaces, face_at, grainy_image, region_in
 
@@ -50,7 +55,10 @@ def every_kind() -> list[FacialData]:
         OneEuroFilter(points),
         TrackedFace(landmarks),
         _Track(points, 1.0),
+        FaceMotion(image, face_at(128, 128, 120)),
         region_in(image, face_at(128, 128, 120)),
+        Warp(region_in(image, face_at(128, 128, 120)), image),
+        Painter().begin(image, region_in(image, face_at(128, 128, 120))),
         FaceAreas(face_at(128, 128, 120), 256, 256),
     ]
 
@@ -280,13 +288,15 @@ def test_filters_call_nothing_that_prints_or_writes(path):
 
 def test_every_class_with_points_or_masks_is_fenced():
     for module in (
+        filters.canvas,
         filters.landmarks,
+        filters.motion,
         filters.one_euro,
         filters.region,
         filters.tracking,
     ):
         for name, kind in inspect.getmembers(module, inspect.isclass):
-            holds_faces = {"landmarks", "points", "skin", "glow", "_smoothed", "filter"}
+            holds_faces = {"landmarks", "points", "skin", "glow", "_smoothed", "_crop", "filter"}
             if kind.__module__ == module.__name__ and holds_faces & set(dir(kind)):
                 is_protocol = getattr(kind, "_is_protocol", False)
                 assert is_protocol or issubclass(kind, FacialData), name

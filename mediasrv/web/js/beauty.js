@@ -1,9 +1,9 @@
 /** The beauty panel: one switch, the sliders of the server's filters, and their state in words. */
 
 import { hasConsent, keepConsent } from "./consent.js";
-import { element, setText, show } from "./dom.js";
+import { create, element, setText, show } from "./dom.js";
 import { SignalingError } from "./signaling.js";
-import { Slider, Throttle, USUAL_SCHEMA } from "./sliders.js";
+import { capitalised, groupSliders, Slider, Throttle, USUAL_SCHEMA } from "./sliders.js";
 import { explainRefusal, filterWords } from "./state.js";
 
 const SEND_INTERVAL_MS = 100;
@@ -73,9 +73,25 @@ export class BeautyPanel {
     this.#schema = schema;
     this.#sliders = new Map(Object.entries(schema.properties).map(([name, property]) =>
       [name, new Slider(name, property, () => this.#moved())]));
-    element("beauty-sliders").replaceChildren(...[...this.#sliders.values()].map(({ row }) => row));
+    element("beauty-sliders").replaceChildren(...groupSliders(schema.properties, this.#sliders));
+    this.#buildPresets(schema.presets ?? {});
     this.#setValues({ ...this.#filter.params, ...(this.#touched ? kept : {}) });
     this.#show();
+  }
+
+  #buildPresets(presets) {
+    const row = element("beauty-presets");
+    row.replaceChildren(...Object.entries(presets).map(([name, params]) => {
+      const button = create("button", "button", capitalised(name));
+      button.type = "button";
+      button.dataset.testid = `preset-${name}`;
+      button.addEventListener("click", () => {
+        this.#setValues(params);
+        this.#moved();
+      });
+      return button;
+    }));
+    show(row, row.childElementCount > 0);
   }
 
   #values() {
@@ -121,7 +137,7 @@ export class BeautyPanel {
 
   #useNatural() {
     const suggested = Object.entries(this.#schema.properties)
-      .map(([name, property]) => [name, property.suggested ?? NATURAL[name]]);
+      .map(([name, property]) => [name, property.suggested ?? NATURAL[name] ?? 0]);
     this.#setValues(Object.fromEntries(suggested));
     this.#moved();
   }

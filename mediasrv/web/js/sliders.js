@@ -115,3 +115,32 @@ function createRange(name, property) {
   range.step = "1";
   return range;
 }
+
+/**
+ * The sliders' rows as the page shows them: groups fold, and only the first is open. Sliders whose
+ * schema names no group come first, by themselves.
+ *
+ * @param {Object<string, {group?: string}>} properties the schema, in its order
+ * @param {Map<string, Slider>} sliders by the same names
+ */
+export function groupSliders(properties, sliders) {
+  const groups = new Map();
+  for (const [name, slider] of sliders) {
+    const group = properties[name].group ?? "";
+    groups.set(group, [...(groups.get(group) ?? []), slider.row]);
+  }
+  const loose = groups.get("") ?? [];
+  groups.delete("");
+  return [...loose, ...[...groups].map(([name, rows], place) => {
+    const folded = create("details", "slider-group");
+    folded.open = place === 0 && loose.length === 0;
+    const inside = create("div", "sliders");
+    inside.append(...rows);
+    folded.append(create("summary", "", capitalised(name)), inside);
+    return folded;
+  })];
+}
+
+export function capitalised(name) {
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}

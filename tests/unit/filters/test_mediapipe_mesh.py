@@ -136,9 +136,53 @@ def test_a_graph_that_is_not_ours_is_refused(monkeypatch):
         MediaPipeFaceMesh()
 
 
+def searches(max_faces: int, found_per_look: list[int]) -> list[bool]:
+    """Which looks would search, when so many faces were found at each."""
+    mesh = MediaPipeFaceMesh(max_faces)
+    due = []
+    for found in found_per_look:
+        due.append(mesh._is_search_due())
+        mesh._following = found
+    mesh.close()
+    return due
+
+
+def test_a_followed_face_is_not_searched_for_again():
+    assert searches(1, [0, 0, 1, 1, 1, 1, 1, 1, 1]) == [True] * 3 + [False] * 6
+
+
+def test_a_lost_face_is_searched_for_at_every_look():
+    assert searches(1, [1, 1, 0, 0, 0]) == [True, False, False, True, True]
+
+
+def test_with_room_for_more_faces_one_look_of_five_searches():
+    due = searches(4, [1] * 20)
+    assert due[:3] == [True] * 3
+    assert sum(due[3:]) == 4
+    assert searches(4, [4] * 20) == [True] + [False] * 19
+
+
+def test_a_face_that_comes_later_is_found_beside_the_first(media):
+    crowd = read_images(media / "still_four_people_mixed_tones.jpg")[0]
+    mesh = MediaPipeFaceMesh(max_faces=4)
+    alone = crowd.copy()
+    points = flat(look(mesh, crowd)[0])
+    keep = slice(int(points[:, 0].min()) // 2 * 2 - 40, int(points[:, 0].max()) // 2 * 2 + 40)
+    for plane, scale in ((alone.y, 1), (alone.u, 2), (alone.v, 2)):
+        plane[:, : keep.start // scale] = plane[:, keep.stop // scale :] = 128
+    mesh.close()
+    mesh = MediaPipeFaceMesh(max_faces=4)
+    try:
+        counts = [len(mesh.detect(image)) for image in [alone] * 8 + [crowd] * 6]
+    finally:
+        mesh.close()
+    assert counts[7] < 4
+    assert counts[-1] == 4
+
+
 def test_threads_and_executor_must_be_where_they_were():
     with pytest.raises(ModelMissing, match="not the one we know"):
-        mediapipe_mesh._on_the_calling_thread("node { }")
+        mediapipe_mesh._adapted("node { }")
 
 
 @pytest.mark.parametrize("damage", ["short", "tag", "empty"])

@@ -11,6 +11,7 @@ from tests.filter_faces import KnownFaces, face_at, grainy_image, portrait, same
 
 FULL = Parameters(smooth=100, brighten=100)
 FACE = face_at(160, 120, 100)
+FADED = round(1 - 1 / FADE_OUT_IMAGES, 3)
 
 
 class Recorder:
@@ -27,6 +28,11 @@ class Recorder:
     def apply(self, image, faces, parameters) -> None:
         del image, parameters
         self.weights.append([round(face.weight, 3) for face in faces])
+
+
+def looking(detector, stages=None) -> Pipeline:
+    """A pipeline that asks its detector for every picture."""
+    return Pipeline(detector, stages, look_every=1)
 
 
 def test_all_off_touches_nothing_and_looks_for_nobody():
@@ -73,7 +79,7 @@ def test_the_first_picture_is_filtered_fully():
 
 
 def test_a_lost_face_fades_within_ten_pictures_and_leaves_nothing_behind():
-    pipeline = Pipeline(KnownFaces([FACE], []))
+    pipeline = looking(KnownFaces([FACE], []))
     pipeline.apply(grainy_image(320, 240), FULL)
     changes = []
     for _ in range(FADE_OUT_IMAGES + 1):
@@ -85,8 +91,22 @@ def test_a_lost_face_fades_within_ten_pictures_and_leaves_nothing_behind():
     assert changes[FADE_OUT_IMAGES - 1 :] == [0, 0]
 
 
+@pytest.mark.parametrize("seen", [1, 2, 3, 4])
+def test_a_loss_between_two_looks_is_over_within_ten_pictures_too(seen):
+    recorder = Recorder()
+    detector = KnownFaces([FACE])
+    pipeline = Pipeline(detector, [recorder])
+    for _ in range(seen):
+        pipeline.apply(grainy_image(320, 240), FULL)
+    detector.show([])
+    for n in range(12):
+        pipeline.apply(grainy_image(320, 240, seed=n + 2), FULL)
+    assert len(recorder.weights[:seen]) == seen
+    assert all(weights == [] for weights in recorder.weights[seen + 9 :])
+
+
 def test_after_a_cut_the_old_face_is_gone_at_once():
-    pipeline = Pipeline(KnownFaces([FACE], [FACE], []))
+    pipeline = looking(KnownFaces([FACE], [FACE], []))
     pipeline.apply(grainy_image(320, 240, level=60), FULL)
     pipeline.apply(grainy_image(320, 240, level=60), FULL)
     other_scene = grainy_image(320, 240, level=190)
@@ -100,16 +120,16 @@ def test_after_a_change_of_size_the_new_face_counts_fully(next_size):
     recorder = Recorder()
     width_px, height_px = next_size
     second = face_at(width_px / 2, height_px / 2, height_px / 3)
-    pipeline = Pipeline(KnownFaces([FACE], [], [second]), [recorder])
+    pipeline = looking(KnownFaces([FACE], [], [second]), [recorder])
     pipeline.apply(grainy_image(320, 240), FULL)
     pipeline.apply(grainy_image(320, 240), FULL)
     pipeline.apply(grainy_image(*next_size), FULL)
-    assert recorder.weights == [[1.0], [0.9], [1.0]]
+    assert recorder.weights == [[1.0], [FADED], [1.0]]
 
 
 def test_switching_off_and_on_starts_anew():
     recorder = Recorder()
-    pipeline = Pipeline(KnownFaces([FACE], []), [recorder])
+    pipeline = looking(KnownFaces([FACE], []), [recorder])
     image = grainy_image(320, 240)
     pipeline.apply(image, FULL)
     pipeline.apply(image, FULL)
@@ -117,7 +137,7 @@ def test_switching_off_and_on_starts_anew():
     pipeline.apply(image, FULL)
     recorder.active = True
     pipeline.apply(image, FULL)
-    assert recorder.weights == [[1.0], [0.9], []]
+    assert recorder.weights == [[1.0], [FADED], []]
 
 
 def test_a_slider_moves_the_effect_at_once():

@@ -57,7 +57,7 @@ def test_one_missed_picture_is_hardly_seen():
     face = face_at(100, 100, 80)
     tracker.update([face], INTERVAL_S)
     weights = [tracker.update(found, INTERVAL_S)[0].weight for found in ([], [face], [face])]
-    assert weights == pytest.approx([0.9, 1, 1])
+    assert weights == pytest.approx([1 - 1 / FADE_OUT_IMAGES, 1, 1])
 
 
 def test_after_a_reset_faces_count_fully_and_start_anew():
@@ -85,7 +85,7 @@ def test_one_of_two_faces_fades_alone():
     left, right = face_at(100, 100, 60), face_at(300, 100, 60)
     tracker.update([left, right], INTERVAL_S)
     weights = {round(centre(face)[0]): face.weight for face in tracker.update([right], INTERVAL_S)}
-    assert weights == pytest.approx({300: 1, 100: 0.9})
+    assert weights == pytest.approx({300: 1, 100: 1 - 1 / FADE_OUT_IMAGES})
 
 
 def test_a_face_found_twice_is_one_face():
@@ -96,7 +96,9 @@ def test_a_face_somewhere_else_is_another_face():
     tracker = FaceTracker()
     tracker.update([face_at(100, 100, 60)], INTERVAL_S)
     faces = tracker.update([face_at(400, 100, 60)], INTERVAL_S)
-    assert sorted(face.weight for face in faces) == pytest.approx([1 / FADE_IN_IMAGES, 0.9])
+    assert sorted(face.weight for face in faces) == pytest.approx(
+        [1 / FADE_IN_IMAGES, 1 - 1 / FADE_OUT_IMAGES]
+    )
 
 
 def test_a_trembling_size_is_held_and_a_real_change_followed():
@@ -128,3 +130,17 @@ def test_many_faces_over_a_long_time_leave_nothing_behind():
     for _ in range(FADE_OUT_IMAGES):
         faces = tracker.update([], INTERVAL_S)
     assert faces == []
+
+
+def test_it_says_when_a_face_has_just_been_lost():
+    tracker = FaceTracker()
+    assert not tracker.has_lost_one
+    tracker.update([face_at(100, 100, 80)], INTERVAL_S)
+    assert not tracker.has_lost_one
+    tracker.update([], INTERVAL_S)
+    assert tracker.has_lost_one
+    tracker.update([face_at(100, 100, 80)], INTERVAL_S)
+    assert not tracker.has_lost_one
+    tracker.update([], INTERVAL_S)
+    tracker.reset()
+    assert not tracker.has_lost_one

@@ -3,11 +3,14 @@ import asyncio
 import pytest
 from aiortc.sdp import SessionDescription
 
+from filters.parameters import Parameters
 from mediasrv.processing import FilterState
 from mediasrv.relay.rtp import RtpPacket, write_rtp
 from signaling.errors import ErrorCode, Refused
 from signaling.messages import Publish, SetFilter, Subscribe, Unpublish
 from tests.node_stage import HOST_OFFER, OFF, VIEWER_OFFER, node_stage
+
+ALL_OFF = Parameters().as_dict()
 
 
 @pytest.fixture
@@ -349,7 +352,7 @@ async def test_a_filter_is_set_before_and_while_live(stage):
         "filter": {
             "state": "off",
             "enabled": True,
-            "params": {"smooth": 80, "brighten": 10},
+            "params": ALL_OFF | {"smooth": 80, "brighten": 10},
             "consent": True,
             "reason": None,
         },
@@ -359,7 +362,7 @@ async def test_a_filter_is_set_before_and_while_live(stage):
     await stage.publish(host)
     await asyncio.sleep(0)
     (stream,) = stage.streams.made
-    assert stream.parameters == {"smooth": 80, "brighten": 10}
+    assert stream.parameters == ALL_OFF | {"smooth": 80, "brighten": 10}
     states = [m["filter"]["state"] for m in viewer.told() if m["type"] == "filter_changed"]
     assert states == ["starting", "on"]
 
@@ -371,9 +374,9 @@ async def test_a_slider_moves_what_it_names_and_does_not_disturb_viewers(stage):
     viewer, _ = await stage.joined("viewer")
     host.told()
     (changed,) = await host.ask("set_filter", params={"brighten": 55})
-    assert changed["filter"]["params"] == {"smooth": 40, "brighten": 55}
+    assert changed["filter"]["params"] == ALL_OFF | {"smooth": 40, "brighten": 55}
     assert changed["filter"]["state"] == "on"
-    assert stage.streams.made[0].parameters == {"smooth": 40, "brighten": 55}
+    assert stage.streams.made[0].parameters == ALL_OFF | {"smooth": 40, "brighten": 55}
     assert viewer.types() == []
 
 
@@ -462,4 +465,4 @@ async def test_the_filter_of_a_host_ends_with_it(stage):
     await stage.publish(following)
     assert len(stage.streams.made) == 1
     changed = (await following.ask("set_filter", params={"brighten": 1}))[-1]
-    assert changed["filter"]["params"] == {"smooth": 40, "brighten": 1}
+    assert changed["filter"]["params"] == ALL_OFF | {"smooth": 40, "brighten": 1}

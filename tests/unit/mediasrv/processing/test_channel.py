@@ -40,7 +40,7 @@ to_worker = st.one_of(
     st.builds(
         Configure,
         st.sampled_from(Codec),
-        st.builds(Parameters, smooth=strengths, brighten=strengths),
+        st.builds(Parameters, smooth=strengths, brighten=strengths, tone=st.integers(-100, 100)),
         st.integers(0, channel.MAX_BITRATE_BPS),
     ),
     st.builds(InputFrame, timestamps, st.booleans(), payloads),
@@ -218,7 +218,7 @@ def test_only_frames_have_a_body_of_free_length_and_nothing_else_is_longer_than_
 
 def test_no_layout_has_a_place_for_a_number_with_a_fraction():
     for layout in channel._LAYOUTS.values():
-        assert set(layout.fixed.format) <= set("!0123456789BHIQ")
+        assert set(layout.fixed.format) <= set("!0123456789BbHIQ")
 
 
 def test_what_a_worker_has_given_up_arrives_guard_by_guard():

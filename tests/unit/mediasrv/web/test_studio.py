@@ -156,6 +156,29 @@ def test_sliders_follow_the_servers_schema_and_send_the_last_value(server, open_
     assert 4 <= len(sent) <= 25
 
 
+def test_sliders_are_grouped_and_presets_set_them_all(server, open_page):
+    def slider(group: str) -> dict[str, object]:
+        return {"title": group, "minimum": -100, "maximum": 100, "default": 0, "group": group}
+
+    server.schema = {
+        "properties": {"tone": slider("skin"), "chin": slider("shape"), "jaw": slider("shape")},
+        "presets": {"none": {"tone": 0, "chin": 0, "jaw": 0}, "soft": {"tone": -10, "chin": 5}},
+    }
+    page = open_page("/host/otter")
+    expect(page.get_by_test_id("slider-tone")).to_be_visible()
+    expect(page.get_by_test_id("slider-chin")).to_be_hidden()
+    page.get_by_text("Shape", exact=True).click()
+    expect(page.get_by_test_id("slider-jaw")).to_be_visible()
+    page.get_by_test_id("slider-jaw").fill("7")
+    page.get_by_test_id("preset-soft").click()
+    expect(page.get_by_test_id("slider-tone")).to_have_value("-10")
+    page.wait_for_timeout(250)
+    assert server.messages("set_filter")[-1]["params"] == {"tone": -10, "chin": 5, "jaw": 7}
+    page.get_by_test_id("preset-none").click()
+    page.wait_for_timeout(250)
+    assert server.messages("set_filter")[-1]["params"] == {"tone": 0, "chin": 0, "jaw": 0}
+
+
 def test_sliders_stay_usable_when_their_list_does_not_load(server, open_page):
     server.schema = None
     page = open_page("/host/otter")

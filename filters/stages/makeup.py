@@ -1,0 +1,167 @@
+"""Make-up: lips, cheeks, brows, lids. Colours are laid as chroma and shade, so skin shows through.
+
+Ours. Each has an amount, and a shade that runs along a palette; both go with the light on the
+face, so that the same setting is the same make-up on every skin.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from filters import mesh
+from filters.canvas import Canvas, smooth_step
+from filters.image import BLACK_Y, NEUTRAL_CHROMA
+from filters.parameters import Parameters
+from filters.region import Grid, Points
+from filters.stages.base import strength_of
+from filters.stages.paint import PaintStage
+
+# Palettes: rows of Cb and Cr, from 128, at mid light, and the part of the light that goes.
+Palette = tuple[tuple[float, float, float], ...]
+# Coral, rose, red, berry, plum.
+LIP_SHADES: Final[Palette] = (
+    (-22.0, 42.0, 0.02),
+    (-8.0, 40.0, 0.08),
+    (-12.0, 52.0, 0.22),
+    (2.0, 38.0, 0.32),
+    (10.0, 26.0, 0.42),
+)
+# Peach, pink, rose, wine.
+BLUSH_SHADES: Final[Palette] = (
+    (-8.0, 14.0, 0.0),
+    (-1.0, 15.0, 0.0),
+    (1.0, 18.0, 0.03),
+    (3.0, 16.0, 0.07),
+)
+# Sand, rosewood, brown, slate, plum, blue.
+LID_SHADES: Final[Palette] = (
+    (-10.0, 8.0, 0.1),
+    (-3.0, 16.0, 0.2),
+    (-8.0, 10.0, 0.34),
+    (4.0, -2.0, 0.36),
+    (9.0, 10.0, 0.34),
+    (18.0, -6.0, 0.26),
+)
+# Taupe, brown, black.
+BROW_SHADES: Final[Palette] = ((-3.0, 5.0, 0.25), (-7.0, 9.0, 0.4), (-1.0, 3.0, 0.55))
+
+LIP_SOFTNESS, LIP_COVER = 0.022, 0.8
+BLUSH_RADIUS, BLUSH_COVER = 0.2, 0.75
+# From the middle of the cheek towards the cheekbone.
+BLUSH_CENTRES = ((50, 117), (280, 346))
+LID_SOFTNESS, LID_COVER = 0.045, 0.75
+# Hair of a brow is darker than skin by this many code values; between the hairs less is drawn,
+# and colour follows less than shade, or brows turn grey.
+BROW_SOFTNESS, BROW_CONTRAST, BARE_SHARE, BROW_COLOUR = 0.03, 40.0, 0.35, 0.3
+# Upper rim of each eye from corner to corner, and how far shadow climbs from it to the brow.
+RIGHT_LID, LEFT_LID = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133),
+    (
+        *(263, 466, 388, 387, 386),
+        *(385, 384, 398, 362),
+    ),
+)
+RIGHT_BROW_EDGE, LEFT_BROW_EDGE = (46, 53, 52, 65, 55), (276, 283, 282, 295, 285)
+LID_CLIMB = 0.55
+
+
+class MakeUp(PaintStage):
+    """Lipstick, blush, brows and eye shadow."""
+
+    name = "makeup"
+    parameters = ("lipstick", "blush", "brow", "eye_shadow")
+
+
+def lay_lipstick(canvas: Canvas, strength: float, parameters: Parameters) -> None:
+    """Colour the lips, not what an open mouth shows between them."""
+    points = canvas.face.points
+    lips = canvas.mask([points[mesh.LIPS]], LIP_SOFTNESS, without=[points[mesh.MOUTH]])
+    _lay(
+        canvas, lips * np.float32(strength * LIP_COVER), LIP_SHADES, _shade(parameters, "lipstick")
+    )
+
+
+def lay_blush(canvas: Canvas, strength: float, parameters: Parameters) -> None:
+    """Colour the cheeks in two soft rounds that end on the skin."""
+    points = np.asarray(canvas.face.points)
+    for low, high in BLUSH_CENTRES:
+        centre = (points[low, :2] + points[high, :2]) / 2
+        round_ = canvas.spot(centre, BLUSH_RADIUS) * canvas.face.skin
+        amount = round_ * np.float32(strength * BLUSH_COVER)
+        _add(canvas, amount, BLUSH_SHADES, _shade(parameters, "blush"))
+
+
+def draw_brows(canvas: Canvas, strength: float, parameters: Parameters) -> None:
+    """Darken the brows where they are; what is as light as skin gets less."""
+    points = canvas.face.points
+    rings = [points[mesh.RIGHT_BROW], points[mesh.LEFT_BROW]]
+    brows = canvas.mask(rings, BROW_SOFTNESS)
+    darker = (canvas.on_skin(canvas.y) - canvas.y) / np.float32(BROW_CONTRAST * canvas.light())
+    brows *= np.float32(BARE_SHARE) + np.float32(1 - BARE_SHARE) * smooth_step(darker)
+    brows *= np.float32(strength)
+    _lay(canvas, brows, BROW_SHADES, _shade(parameters, "brow"), BROW_COLOUR)
+
+
+def lay_eye_shadow(canvas: Canvas, strength: float, parameters: Parameters) -> None:
+    """Colour the lids from the lashes towards the brow, not the eye itself."""
+    points = canvas.face.points
+    lids = [
+        _lid(points, RIGHT_LID, RIGHT_BROW_EDGE),
+        _lid(points, LEFT_LID, LEFT_BROW_EDGE),
+    ]
+    shadow = canvas.mask(lids, LID_SOFTNESS)
+    amount = shadow * np.float32(strength * LID_COVER)
+    _lay(canvas, amount, LID_SHADES, _shade(parameters, "eye_shadow"))
+
+
+MakeUp.touches = {
+    "lipstick": lay_lipstick,
+    "blush": lay_blush,
+    "brow": draw_brows,
+    "eye_shadow": lay_eye_shadow,
+}
+
+
+def pick(palette: Palette, part: float) -> tuple[float, float, float]:
+    """The colour at a place from 0 to 1 along a palette: Cb and Cr from 128, part of light."""
+    places = np.linspace(0, 1, len(palette))
+    cb, cr, darker = (
+        float(np.interp(part, places, column)) for column in zip(*palette, strict=True)
+    )
+    return cb, cr, darker
+
+
+def _shade(parameters: Parameters, of: str) -> float:
+    return strength_of(parameters, f"{of}_shade")
+
+
+def _lay(canvas: Canvas, amount: Grid, palette: Palette, part: float, colour: float = 1.0) -> None:
+    """Bring colour towards the palette's, as an opaque paint of this amount does."""
+    cb, cr, darker = pick(palette, part)
+    light = canvas.light() ** 0.5
+    canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
+    amount = amount * np.float32(colour)
+    canvas.du += amount * (np.float32(NEUTRAL_CHROMA + light * cb) - canvas.u)
+    canvas.dv += amount * (np.float32(NEUTRAL_CHROMA + light * cr) - canvas.v)
+
+
+def _add(canvas: Canvas, amount: Grid, palette: Palette, part: float) -> None:
+    """Add the palette's colour to what is there, as a powder does."""
+    cb, cr, darker = pick(palette, part)
+    light = canvas.light() ** 0.5
+    canvas.du += amount * np.float32(light * cb)
+    canvas.dv += amount * np.float32(light * cr)
+    canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
+
+
+def _lid(points: Points, rim: tuple[int, ...], brow: tuple[int, ...]) -> Points:
+    """Outline of one lid: along the lashes, and back part of the way up to the brow."""
+    lower = points[list(rim), :2]
+    # As many places along the brow as along the rim.
+    places = np.linspace(0, len(brow) - 1, len(rim))
+    edge = np.asarray(points[list(brow), :2])
+    upper = np.stack(
+        [np.interp(places, np.arange(len(brow)), edge[:, axis]) for axis in (0, 1)], axis=1
+    )
+    climbed = lower + np.float32(LID_CLIMB) * (upper.astype(np.float32) - lower)
+    return np.asarray(np.concatenate([lower, climbed[::-1]]), np.float32)
