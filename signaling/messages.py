@@ -53,7 +53,7 @@ class FilterView(BaseModel):
     Attributes:
         state: What the filter does now.
         enabled: What the host asked for.
-        params: Strength by name, whole numbers; the filters name them and their ranges (GET /api/filters).
+        params: Strength by name, whole numbers; ``GET /api/filters`` names them and their ranges.
         consent: Whether the host has agreed that its picture is searched for a face. Without it
             nothing is, whatever else is set.
         reason: Why the state is ``recovering`` or ``unavailable``, in words, else None.
