@@ -99,8 +99,11 @@ export class Slider {
 
   #showValue() {
     const { min, max } = this.#range;
-    const share = (this.value - min) / (max - min || 1);
-    this.#range.style.setProperty("--share", `${share * 100}%`);
+    const share = (value) => `${((value - min) / (max - min || 1)) * 100}%`;
+    // A two-way slider is filled from its middle, where it does nothing.
+    const off = Math.max(0, min);
+    this.#range.style.setProperty("--from", share(Math.min(off, this.value)));
+    this.#range.style.setProperty("--to", share(Math.max(off, this.value)));
     this.#output.value = this.#range.value;
   }
 }
