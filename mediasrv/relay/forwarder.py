@@ -282,7 +282,8 @@ class Forwarder:
         if self.waiting:
             return self._begin(batch, key)
         stretch = self._numbering.current
-        if batch.first_sequence >= stretch.first and batch.highest_layer <= self._layer:
+        is_whole = batch.highest_layer <= self._layer == self.layer_wanted
+        if is_whole and batch.first_sequence >= stretch.first:
             return self._send(batch, key, stretch)
         return self._write_selected(batch, key)
 
@@ -330,6 +331,9 @@ class Forwarder:
 
     def _stretch_of(self, packet: TrackPacket) -> Stretch | None:
         """Place a packet; None leaves it out."""
+        if packet.starts_keyframe:
+            # Nothing after it builds on what was left out before.
+            self._layer = self.layer_wanted
         if packet.layer > self._layer and not self._climb(packet):
             self._counters.layered_out += 1
             self._numbering.skip(packet.sequence, packet.sequence + 1, packet.picture_id)
