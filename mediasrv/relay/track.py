@@ -297,7 +297,9 @@ class TrackRelay:
         self._joining.pop(viewer, None)
 
     def want_layer(self, viewer: str, layer: int) -> None:
-        """Choose a viewer's highest temporal layer."""
+        """Choose a viewer's highest temporal layer; in mid-frame it stays until the next call."""
+        if self._is_torn or viewer in self._joining:
+            return
         forwarder = self.forwarders.get(viewer)
         if forwarder is not None and forwarder.layer_wanted != layer:
             self._single_out(viewer)
