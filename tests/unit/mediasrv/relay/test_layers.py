@@ -134,6 +134,76 @@ def test_a_keyframe_brings_back_no_more_than_is_wanted(stage):
     assert_playable(stage.seen)
 
 
+def late_viewer(stage, layer):
+    """Joins in the middle of a group of pictures, with a wish of its own."""
+    outlet = WatchingOutlet()
+    forwarder = Forwarder(outlet, 6, {"vp8": 96}, ExtensionIds(), 0)
+    forwarder.want_layer(layer)
+    stage.track.add("late", forwarder, stage.now)
+    while (due := stage.track.due_at) is not None:
+        stage.now = due
+        stage.track.advance(due)
+    return outlet, forwarder
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_a_late_viewer_is_replayed_only_the_layers_that_it_wants(stage, layer):
+    stage.shoot(13, keyframe=True)
+    outlet, forwarder = late_viewer(stage, layer)
+    stage.shoot(7)
+    assert set(layers_of(seen(outlet.packets))) == set(range(layer + 1))
+    assert_playable(seen(outlet.packets))
+    assert forwarder.counters.packets_sent == len(outlet.packets)
+
+
+def test_layers_stay_while_a_viewer_catches_up_and_in_mid_frame(stage):
+    packets = [p for i in range(40) for p in stage.camera.shoot(keyframe=i == 0)]
+    for packet in packets:
+        packet.payload = packet.payload.ljust(1100, b".")
+    stage.write(packets)
+    outlet = WatchingOutlet()
+    forwarder = Forwarder(outlet, 6, {"vp8": 96}, ExtensionIds(), 0)
+    stage.track.add("late", forwarder, stage.now)
+    stage.track.want_layer("late", 0)
+    assert forwarder.layer_wanted == ALL_LAYERS
+    while (due := stage.track.due_at) is not None:
+        stage.track.advance(due)
+    stage.track.want_layer("late", 0)
+    assert forwarder.layer_wanted == 0
+    stage.shoot(8)
+    assert_playable(seen(outlet.packets))
+
+
+def test_frames_that_leave_together_are_sent_in_pieces_where_numbers_change(stage):
+    stage.want(0)
+    stage.shoot(1, keyframe=True)
+    together = [packet for _ in range(9) for packet in stage.camera.shoot()]
+    for packet in together:
+        packet.marker = False
+    sends = stage.outlet.sends
+    stage.write(together)
+    assert stage.outlet.sends == sends + 2
+    assert layers_of(stage.seen) == [0, 0, 0]
+    assert_playable(stage.seen)
+
+
+def test_a_piece_that_is_lost_takes_the_pieces_after_it_along(stage):
+    stage.want(0)
+    stage.shoot(1, keyframe=True)
+    together = [packet for _ in range(9) for packet in stage.camera.shoot()]
+    for packet in together:
+        packet.marker = False
+    stage.outlet.is_broken = True
+    sends = stage.outlet.sends
+    stage.write(together)
+    stage.outlet.is_broken = False
+    assert stage.outlet.sends == sends + 1
+    assert stage.forwarder.waiting
+    assert stage.track.keyframes.wanted
+    stage.shoot(4, keyframe=True)
+    assert layers_of(stage.seen) == [0, 0]
+
+
 def test_a_late_packet_of_a_dropped_frame_changes_nothing(stage):
     stage.want(0)
     stage.shoot(1, keyframe=True)

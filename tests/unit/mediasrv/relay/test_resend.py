@@ -62,10 +62,11 @@ class Stage:
             self.write(self.camera.shoot(keyframe=keyframe and i == 0, count=count))
             self.now += 1 / 30
 
-    def ask(self, *numbers, rtt_s=RTT_S):
+    def ask(self, *numbers, is_lossy=False):
         """Ask for the viewer's numbers; returns what came."""
         before = len(self.outlet.packets)
-        self.track.resend("v", [n & 0xFFFF for n in numbers], self.now, rtt_s)
+        wrapped = [n & 0xFFFF for n in numbers]
+        self.track.resend("v", wrapped, self.now, RTT_S, is_lossy=is_lossy)
         return self.outlet.packets[before:]
 
     @property
@@ -241,6 +242,67 @@ class TestEitherWay:
             came = stage.ask(*range(FIRST - 40, FIRST + 40))
             assert len(came) in (0, 10)
         assert {s.layer for s in seen(stage.outlet.packets[:10])} == {0}
+
+
+class TestLossyWay:
+    def test_each_packet_goes_twice_one_after_the_other_not_side_by_side(self, over_rtx):
+        over_rtx.shoot(3, keyframe=True)
+        again = over_rtx.ask(FIRST, FIRST + 1, is_lossy=True)
+        told = [int.from_bytes(p.payload[:2], "big") for p in again]
+        assert told == [FIRST, FIRST + 1] * 2
+        # They are different packets to SRTP.
+        assert [p.sequence for p in again] == [65_534, 65_535, 0, 1]
+        assert over_rtx.ask(FIRST, is_lossy=True) == []
+
+    def test_without_rtx_once_has_to_do(self, plain):
+        plain.shoot(3, keyframe=True)
+        assert len(plain.ask(FIRST, is_lossy=True)) == 1
+
+
+class TestHopelessRequests:
+    def wanted_after(self, stage, *numbers):
+        stage.track.keyframes.arrived()
+        stage.ask(*numbers)
+        return stage.track.keyframes.wanted
+
+    def test_a_packet_that_was_sent_in_vain_to_the_end_needs_a_keyframe(self, over_rtx):
+        over_rtx.shoot(2, keyframe=True)
+        for _ in range(TRIES_MAX):
+            assert not self.wanted_after(over_rtx, FIRST)
+            over_rtx.now += RTT_S + 0.001
+        assert self.wanted_after(over_rtx, FIRST)
+
+    def test_what_comes_before_the_last_grant_can_have_arrived_does_not(self, over_rtx):
+        over_rtx.shoot(2, keyframe=True)
+        for _ in range(TRIES_MAX):
+            over_rtx.now += RTT_S + 0.001
+            over_rtx.ask(FIRST)
+        assert not self.wanted_after(over_rtx, FIRST)
+
+    def test_a_forgotten_packet_needs_a_keyframe_unless_one_came_since(self, over_rtx):
+        over_rtx.shoot(int(VIDEO_HISTORY_S * 30) + 3, keyframe=True)
+        assert self.wanted_after(over_rtx, FIRST)
+        over_rtx.shoot(1, keyframe=True)
+        assert not self.wanted_after(over_rtx, FIRST)
+
+    def test_what_was_never_sent_needs_none(self, over_rtx):
+        over_rtx.shoot(2, keyframe=True)
+        assert not self.wanted_after(over_rtx, FIRST + 4, FIRST - 1)
+
+    def test_what_the_host_has_not_sent_yet_needs_none(self, over_rtx):
+        over_rtx.shoot(2, keyframe=True)
+        over_rtx.camera.shoot()
+        over_rtx.shoot(1)
+        assert not self.wanted_after(over_rtx, FIRST + 4)
+
+    def test_sound_needs_none(self):
+        track, outlet = TrackRelay(48_000, seekable=False), WatchingOutlet()
+        track.add("v", Forwarder(outlet, SSRC, {"opus": 111}, ExtensionIds(), FIRST), 0.0)
+        for i in range(100):
+            packet = TrackPacket(i, 960 * i, False, "opus", b"a", starts_keyframe=True)
+            track.write_packet(packet, 0.02 * i)
+        track.resend("v", [FIRST], 2.0, RTT_S)
+        assert not track.keyframes.wanted
 
 
 class TestReplayed:
