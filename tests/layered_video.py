@@ -110,7 +110,9 @@ def assert_playable(got: Sequence[Seen]) -> None:
         assert [s.index for s in frame] == list(range(first.count)), "a frame has a hole"
         assert len({(s.picture_id, s.ticks) for s in frame}) == 1
         place = 0 if first.keyframe else place
-        assert first.keyframe or first.frame - _builds_on(first) in shown, "its reference is missing"
+        assert first.keyframe or first.frame - _builds_on(first) in shown, (
+            "its reference is missing"
+        )
         shown.add(first.frame)
         pictures.append(first.picture_id)
     begin = pictures[0]

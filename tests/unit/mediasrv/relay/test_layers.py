@@ -304,7 +304,9 @@ def test_packets_in_any_order_never_share_a_number(plan):
     queue = []
     for i, (layer, delay, others) in enumerate(plan):
         for packet in stage.camera.shoot(keyframe=i % 17 == 16, count=3):
-            queue.append((packet.sequence + (delay if packet.sequence % 6 == others else 0), packet))
+            queue.append(
+                (packet.sequence + (delay if packet.sequence % 6 == others else 0), packet)
+            )
         wishes[packet.sequence] = layer
     for _, packet in sorted(queue, key=lambda q: (q[0], q[1].sequence)):
         sequence = packet.sequence

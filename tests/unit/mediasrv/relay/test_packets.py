@@ -104,7 +104,9 @@ class TestLayout:
         assert other.payload == bytes(20)
 
     @given(
-        st.lists(st.tuples(st.integers(0, 300), st.booleans(), st.booleans()), min_size=1, max_size=9),
+        st.lists(
+            st.tuples(st.integers(0, 300), st.booleans(), st.booleans()), min_size=1, max_size=9
+        ),
         st.integers(0, 2**40),
         st.integers(-(2**17), 2**17),
         st.integers(0, 2**32 - 1),

@@ -113,7 +113,9 @@ class TestAgainstTheOracle:
         stage.assert_came(*layouts)
         assert {r.sends for r in receivers} == {0}
 
-    @pytest.mark.parametrize("count", [COPIES_MAX - 1, COPIES_MAX, COPIES_MAX + 1, 2 * COPIES_MAX + 3])
+    @pytest.mark.parametrize(
+        "count", [COPIES_MAX - 1, COPIES_MAX, COPIES_MAX + 1, 2 * COPIES_MAX + 3]
+    )
     async def test_more_targets_than_copies_are_served_in_waves(self, stage, count):
         stage.crowd(count, (IPV4, IPV4, IPV6))
         group, played = playing(stage)
