@@ -10,8 +10,8 @@ from tests.relay_fakes import unwrapped
 
 # The pattern that libvpx and Chromium make of L1T3: layer, and whether it builds on layer 0 alone.
 PATTERN = ((0, False), (2, True), (1, True), (2, False))
-# By place in the pattern: how many frames back the one is that it builds on.
-_BUILDS_ON = (4, 1, 2, 1)
+# By layer: how many frames back the one is that a frame builds on.
+_BUILDS_ON = (4, 2, 1)
 _MARK = struct.Struct("!IHHB")
 _DESCRIPTOR_BYTES = 6
 STEP_TICKS = 3000
@@ -104,27 +104,16 @@ def assert_playable(got: Sequence[Seen]) -> None:
     assert [s.number for s in got] == list(range(got[0].number, got[0].number + len(got)))
     shown: set[int] = set()
     pictures = []
-    place = 0
     for frame in frames(got):
         first = frame[0]
         assert [s.index for s in frame] == list(range(first.count)), "a frame has a hole"
         assert len({(s.picture_id, s.ticks) for s in frame}) == 1
-        place = 0 if first.keyframe else place
-        assert first.keyframe or first.frame - _builds_on(first) in shown, (
-            "its reference is missing"
-        )
+        reference = first.frame - _BUILDS_ON[first.layer]
+        assert first.keyframe or reference in shown, "its reference is missing"
         shown.add(first.frame)
         pictures.append(first.picture_id)
     begin = pictures[0]
     assert pictures == [begin + i & 0x7FFF for i in range(len(pictures))]
-
-
-def _builds_on(piece: Seen) -> int:
-    if piece.layer == 0:
-        return _BUILDS_ON[0]
-    if piece.layer == 1:
-        return _BUILDS_ON[2]
-    return _BUILDS_ON[1]
 
 
 def layers_of(got: Sequence[Seen]) -> list[int]:

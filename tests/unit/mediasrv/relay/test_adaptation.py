@@ -1,5 +1,7 @@
 """How many layers a viewer gets, in virtual time."""
 
+from itertools import pairwise
+
 import pytest
 
 from mediasrv.relay.adaptation import (
@@ -157,7 +159,7 @@ def test_from_the_bottom_it_climbs_one_layer_at_a_time():
     assert way.layer == 0
     way.width_bps = 10_000_000
     way.run(30)
-    steps = [b for (_, a), (_, b) in zip(way.history, way.history[1:], strict=False) if a != b]
+    steps = [b for (_, a), (_, b) in pairwise(way.history) if a != b]
     assert steps == [1, 0, 1, ALL]
 
 
@@ -166,7 +168,7 @@ def test_a_step_up_that_fails_makes_the_next_wait_longer_up_to_a_minute():
     way = Way(1_100_000)
     way.run(600)
     climbs = way.climbs()
-    waits = [b - a for a, b in zip(climbs, climbs[1:], strict=False)]
+    waits = [b - a for a, b in pairwise(climbs)]
     assert waits == sorted(waits)
     assert waits[0] < 3 * HOLD_FIRST_S
     assert HOLD_MAX_S <= waits[-1] <= HOLD_MAX_S + 5
@@ -193,6 +195,6 @@ def test_going_down_twice_in_a_row_is_no_failed_step_up():
     way.run(4)
     assert way.layer == 0
     way.width_bps = 10_000_000
-    fell = [at for (at, a), (_, b) in zip(way.history, way.history[1:], strict=False) if a > b][-1]
+    fell = [at for (at, a), (_, b) in pairwise(way.history) if a > b][-1]
     way.run(20)
     assert way.climbs()[0] - fell <= HOLD_FIRST_S + 2

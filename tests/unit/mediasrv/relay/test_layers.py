@@ -1,4 +1,4 @@
-"""Temporal layers: viewers who get fewer frames see numbers, picture ids and references in order."""
+"""Temporal layers: who gets fewer frames sees numbers, picture ids and references in order."""
 
 import pytest
 from hypothesis import given
