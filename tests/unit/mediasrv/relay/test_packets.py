@@ -58,8 +58,8 @@ class TestKind:
         kinds = [
             LayoutKind(ExtensionIds(level, sent, delay), payload_type, overhead)
             for level, sent, delay in product((0, 1, 14), repeat=3)
-            for payload_type in (0, 96, 127)
-            for overhead in (10, 16)
+            for payload_type in range(96, 128)
+            for overhead in (0, 8, 10, 16)
         ]
         keys = {kind.key for kind in kinds}
         assert len(keys) == len(kinds)

@@ -226,6 +226,14 @@ class TestRefusals:
         stage.assert_came(layout, without=lost)
         assert stage.burst.counters.targets_lost == len(lost)
 
+    async def test_a_socket_that_is_full_in_the_second_wave_loses_nobody_of_the_first(self, stage):
+        stage.crowd(COPIES_MAX + 4)
+        group, _ = playing(stage, None, 1, -errno.EAGAIN)
+        layout = layout_of(100)
+        lost = list(group.send(layout))
+        assert lost == list(range(COPIES_MAX + 1, COPIES_MAX + 4))
+        stage.assert_came(layout, without=lost)
+
     async def test_a_refused_entry_goes_by_the_port_and_the_rest_goes_on(self, stage):
         stage.crowd(6)
         group, played = playing(stage, 2, -errno.EINVAL)
