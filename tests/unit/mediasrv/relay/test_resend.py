@@ -112,8 +112,9 @@ class TestOverRtx:
     def test_a_codec_without_a_retransmission_type_is_not_repaired(self):
         stage = Stage(rtx=True, types={"h264": 99}).join()
         stage.shoot(3, keyframe=True)
-        assert stage.ask(FIRST) == []
-        assert stage.counters[0] == 0
+        assert stage.ask(FIRST, is_lossy=True) == []
+        assert stage.counters == (0, 0, 1)
+        assert stage.track.keyframes.wanted
 
 
 class TestWithoutRtx:
@@ -133,7 +134,11 @@ class TestWithoutRtx:
         stage.join()
         stage.shoot(2)
         assert len(stage.outlet.packets) == 10
+        assert not stage.track.keyframes.wanted
         assert stage.ask(*range(FIRST, FIRST + 6)) == []
+        # Only a keyframe helps, and nobody has to wait until the viewer finds out.
+        assert stage.counters == (0, 0, 6)
+        assert stage.track.keyframes.wanted
         assert len(stage.ask(*range(FIRST + 6, FIRST + 10))) == 4
 
 
