@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 
-# A fifth of a decade apart, from 25 us to 1 s: percentiles read from it are within a sixth.
+# A fifth of a decade apart, from 25 us to 1.6 s: percentiles read from it are within a sixth.
 BOUNDS_S = tuple(
     scale * step for scale in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1) for step in (2.5, 4.0, 6.3, 10.0, 16.0)
 )

@@ -50,7 +50,8 @@ class WatchingOutlet:
     """Takes what one peer is sent and objects to what a transport could not send.
 
     The buffer cannot grow, as the transport's cannot. A second packet under an SSRC and sequence
-    number with other contents would use SRTP's keystream twice; it fails the test at once.
+    number with any other byte, header extensions included, would use SRTP's keystream twice; it
+    fails the test at once.
     """
 
     overhead_bytes: int = 16
@@ -64,7 +65,7 @@ class WatchingOutlet:
     def __post_init__(self) -> None:
         self.buffer = bytearray(OUTLET_BUFFER_MIN_BYTES)
         self._view = memoryview(self.buffer)
-        self._used: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self._used: dict[tuple[int, int], bytes] = {}
         self._highest: dict[int, int] = {}
 
     def send_packets(
@@ -75,8 +76,9 @@ class WatchingOutlet:
             return False
         self._check_runs(spans, runs)
         for offset, size in spans:
-            packet = rtp.parse_rtp(bytes(self._view[offset : offset + size]))
-            self._check_index(packet)
+            written = bytes(self._view[offset : offset + size])
+            packet = rtp.parse_rtp(written)
+            self._check_index(packet, written)
             self.packets.append(packet)
         return True
 
@@ -98,13 +100,12 @@ class WatchingOutlet:
                 at += size
         assert cut == list(zip(starts, ends, strict=True))
 
-    def _check_index(self, packet: rtp.RtpPacket) -> None:
+    def _check_index(self, packet: rtp.RtpPacket, written: bytes) -> None:
         highest = self._highest.get(packet.ssrc, packet.sequence)
         ahead = (packet.sequence - highest + 0x8000 & 0xFFFF) - 0x8000
         index = highest + ahead
         self._highest[packet.ssrc] = max(highest, index)
-        content = (packet.timestamp, packet.payload)
-        assert self._used.setdefault((packet.ssrc, index), content) == content
+        assert self._used.setdefault((packet.ssrc, index), written) == written
 
     def send_rtcp(self, packet: bytes) -> None:
         self.messages += rtcp.parse_rtcp(packet)

@@ -39,6 +39,8 @@ class LayerChooser:
         self._short_since: float | None = None
         self._hold_s = HOLD_FIRST_S
         self._changed_at = 0.0
+        # When the last change was a step up that is not proven yet.
+        self._climbed_at: float | None = None
 
     def estimated(self, bitrate_bps: float, now: float) -> None:
         """Take a REMB."""
@@ -61,9 +63,9 @@ class LayerChooser:
             self._step_down(present, now)
         elif self.layer < self._top and self._may_climb(rates_bps, present, now):
             self.layer = self._top if present + 1 >= top else present + 1
-            self._changed_at = now
-        elif now - self._changed_at > PROVEN_S:
-            self._hold_s = HOLD_FIRST_S
+            self._changed_at = self._climbed_at = now
+        elif self._climbed_at is not None and now - self._climbed_at > PROVEN_S:
+            self._hold_s, self._climbed_at = HOLD_FIRST_S, None
         return self.layer
 
     def _is_short(self, rate_bps: float, now: float) -> bool:
@@ -84,12 +86,11 @@ class LayerChooser:
 
     def _step_down(self, present: int, now: float) -> None:
         if present == 0:
-            self.layer = 0
-            return
-        if now - self._changed_at < PROVEN_S and self._changed_at:
+            return  # there is nothing to leave out, maybe because there is one layer only
+        if self._climbed_at is not None and now - self._climbed_at <= PROVEN_S:
             self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
         self.layer = present - 1
-        self._changed_at = now
+        self._changed_at, self._climbed_at = now, None
         self._short_since = None
 
     def _may_climb(self, rates_bps: Sequence[float], present: int, now: float) -> bool:

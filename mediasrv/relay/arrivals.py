@@ -12,6 +12,9 @@ from mediasrv.relay.serial import Unwrapper
 FEEDBACK_EVERY_S = 0.05
 # More than a second of 20 Mb/s; what is beyond is told without its missing packets.
 SPAN_MAX = 2000
+# What comes later than behind so many others is left untold. A message about a late packet tells
+# again of those after it, which would be taken for losses otherwise.
+LATE_MAX = 500
 _DELTA_S = 0.00025
 _REFERENCE_S = 0.064
 _NOT_RECEIVED, _SMALL, _LARGE = 0, 1, 2
@@ -31,6 +34,8 @@ class ArrivalLog:
         self.feedbacks = 0
         self._sequences = Unwrapper(16)
         self._arrived: dict[int, float] = {}
+        # Told already; about the last LATE_MAX.
+        self._told: dict[int, float] = {}
         self._next: int | None = None
         self._told_at = 0.0
 
@@ -39,9 +44,8 @@ class ArrivalLog:
         unwrapped = self._sequences.unwrap(sequence)
         if self._next is None:
             self._next = unwrapped
-        if unwrapped < self._next - SPAN_MAX:
-            return
-        self._arrived.setdefault(unwrapped, now)
+        if unwrapped >= self._next - LATE_MAX and unwrapped not in self._told:
+            self._arrived.setdefault(unwrapped, now)
 
     def feedback(self, now: float) -> bytes | None:
         """Return what is to be told now, the control information of one feedback message.
@@ -53,11 +57,21 @@ class ArrivalLog:
         self._told_at = now
         arrived, self._arrived = self._arrived, {}
         first, end = min(*arrived, self._next), max(arrived) + 1
+        if first < self._next:
+            arrived |= {sequence: at for sequence, at in self._told.items() if sequence >= first}
+            end = max(end, self._next)
         first = max(first, end - SPAN_MAX)
         self._next = max(self._next, end)
         written = _write(first, end, arrived, self.feedbacks & 0xFF)
         self.feedbacks += 1
+        self._remember(arrived)
         return written
+
+    def _remember(self, arrived: dict[int, float]) -> None:
+        self._told.update(arrived)
+        if len(self._told) > 2 * LATE_MAX:
+            oldest = max(self._told) - LATE_MAX
+            self._told = {s: at for s, at in self._told.items() if s >= oldest}
 
 
 def _write(first: int, end: int, arrived: dict[int, float], count: int) -> bytes:

@@ -282,7 +282,8 @@ class Forwarder:
         if self.waiting:
             return self._begin(batch, key)
         stretch = self._numbering.current
-        if batch.first_sequence >= stretch.first and batch.highest_layer <= self._layer:
+        is_whole = batch.highest_layer <= self._layer == self.layer_wanted
+        if is_whole and batch.first_sequence >= stretch.first:
             return self._send(batch, key, stretch)
         return self._write_selected(batch, key)
 
@@ -330,6 +331,9 @@ class Forwarder:
 
     def _stretch_of(self, packet: TrackPacket) -> Stretch | None:
         """Place a packet; None leaves it out."""
+        if packet.starts_keyframe:
+            # Nothing after it builds on what was left out before.
+            self._layer = self.layer_wanted
         if packet.layer > self._layer and not self._climb(packet):
             self._counters.layered_out += 1
             self._numbering.skip(packet.sequence, packet.sequence + 1, packet.picture_id)
@@ -407,8 +411,10 @@ class Forwarder:
             again.append((packet, found[1]))
         copies = 2 if is_lossy and self._rtx is not None else 1
         written = [self._write_again(packet, stretch, now) for packet, stretch in again * copies]
-        self._send_again([packet for packet in written if packet is not None])
-        return is_hopeful
+        sent = [packet for packet in written if packet is not None]
+        self._counters.repairs_missed += (len(written) - len(sent)) // copies
+        self._send_again(sent)
+        return is_hopeful and len(sent) == len(written)
 
     def _write_again(self, packet: TrackPacket, stretch: Stretch, now: float) -> bytes | None:
         """Write a packet once more, for RTX or as it was."""
@@ -422,6 +428,8 @@ class Forwarder:
             payload = vp8.with_picture_id(payload, picture_id, packet.picture_id_bits)
         if self._rtx is not None:
             payload_type = self._rtx.payload_types.get(packet.codec)
+            if payload_type is None:
+                return None
             payload = (number & 0xFFFF).to_bytes(2, "big") + payload
             ssrc, number, sent_at = self._rtx.ssrc, self._rtx_sequence, now
             self._rtx_sequence += 1

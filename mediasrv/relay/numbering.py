@@ -68,10 +68,11 @@ class Numbering:
     def skip(self, first: int, end: int, picture_id: int | None) -> None:
         """Leave out the packets from ``first`` to before ``end``, of one picture.
 
-        Packets of a stretch that is over, which come late, need no skipping.
+        Packets that come late, behind some that were sent, leave the hole that they are: the
+        numbers after it are used.
         """
         current = self.current
-        if first < current.first:
+        if first < current.first or first + current.offset < self.next_number:
             return
         picture_offset = current.picture_offset
         if picture_id is not None and picture_id != self._skipped_picture:

@@ -217,18 +217,21 @@ class TrackRelay:
         self.left_since = self._pending_since
 
     def _send(self, batch: Batch) -> None:
+        lost: list[Forwarder] = []
         for lane in self._lanes.values():
             for forwarder in lane.late_for(batch):
                 self._single_out(self._name_of(forwarder))
-            for forwarder in lane.write(batch):
-                self._single_out(self._name_of(forwarder))
-                forwarder.lose()
-                self.keyframes.ask()
+            lost += lane.write(batch)
         for viewer, forwarder in list(self._singles.items()):
             if forwarder.write(batch):
                 self._let_in_step(viewer, forwarder, batch.codec)
             elif self._seekable:
                 self.keyframes.ask()
+        # Last, so that nobody whose socket was full is sent the same once more at once.
+        for forwarder in lost:
+            self._single_out(self._name_of(forwarder))
+            forwarder.lose()
+            self.keyframes.ask()
 
     def _let_in_step(self, viewer: str, forwarder: Forwarder, codec: str) -> None:
         """Let a viewer who needs nothing of its own go on with those like it."""
@@ -297,7 +300,9 @@ class TrackRelay:
         self._joining.pop(viewer, None)
 
     def want_layer(self, viewer: str, layer: int) -> None:
-        """Choose a viewer's highest temporal layer."""
+        """Choose a viewer's highest temporal layer; in mid-frame it stays until the next call."""
+        if self._is_torn or viewer in self._joining:
+            return
         forwarder = self.forwarders.get(viewer)
         if forwarder is not None and forwarder.layer_wanted != layer:
             self._single_out(viewer)

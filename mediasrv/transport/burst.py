@@ -175,7 +175,8 @@ class BurstGroup:
             if -sent in (errno.EAGAIN, errno.ENOBUFS):
                 # The socket is full: the rest would be refused as well, and nothing may block.
                 port.send_errors += count - entry
-                lost += [route.positions[first + slot] for slot in slots[entry // runs :]]
+                rest = [route.positions[first + slot] for slot in slots[entry // runs :]]
+                lost += [position for position in rest if position not in lost]
                 return
             # The port knows what to do about the errors of one path.
             view, segment = copies.run(slot, run)

@@ -29,6 +29,7 @@ def test_descriptors_that_aiortc_writes_are_read_as_they_were_meant(their, rest)
     assert descriptor.picture_id_bits == (0 if their.picture_id is None else 15)
     assert descriptor.tl0_index == their.tl0picidx
     assert descriptor.layer == (None if their.tid is None else their.tid[0])
+    assert descriptor.layer_sync == (their.tid is not None and their.tid[1] == 1)
 
 
 def test_a_picture_id_of_seven_bits_is_read():
@@ -52,6 +53,29 @@ def test_rewritten_counters_are_read_by_aiortc_and_the_rest_stays(their, picture
     )
     assert data == rest
     assert len(rewritten) == len(payload)
+
+
+@given(DESCRIPTORS, st.integers(-0x10000, 0x10000), st.binary(max_size=20))
+def test_another_picture_id_wraps_and_changes_nothing_else(their, picture, rest):
+    if their.picture_id is None:
+        their.picture_id = 5
+    changed = vp8.with_picture_id(bytes(their) + rest, picture, 15)
+    their.picture_id = picture & 0x7FFF
+    # aiortc writes small ones in seven bits; ours stay as wide as they were.
+    parsed, data = VpxPayloadDescriptor.parse(changed)
+    assert data == rest
+    assert parsed.picture_id == their.picture_id
+    assert (parsed.tl0picidx, parsed.tid, parsed.keyidx) == (
+        their.tl0picidx,
+        their.tid,
+        their.keyidx,
+    )
+
+
+@pytest.mark.parametrize(("picture", "written"), [(0, 0), (127, 127), (128, 0), (-1, 127)])
+def test_another_picture_id_of_seven_bits_wraps_in_seven_bits(picture, written):
+    payload = b"\x90\x80\x05rest"
+    assert vp8.with_picture_id(payload, picture, 7) == bytes([0x90, 0x80, written]) + b"rest"
 
 
 def test_a_seven_bit_picture_id_keeps_its_width():
