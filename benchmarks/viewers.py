@@ -21,6 +21,7 @@ from mediasrv.client.sources.pattern import PatternImages
 from mediasrv.media import Codec
 
 # One Python process receives, decrypts and counts this many streams without falling behind.
+SETTLE_S = 1.0
 VIEWERS_PER_PROCESS = 15
 JOIN_TIMEOUT_S = 60.0
 ROOM = "viewers"
@@ -146,6 +147,7 @@ async def _watch_all(
         for viewer in viewers:
             await stack.enter_async_context(viewer)
             await viewer.first_frame(JOIN_TIMEOUT_S)
+        await asyncio.sleep(SETTLE_S)  # the last one sees the host before it hears it
         ready.put(count)
         await asyncio.to_thread(go.wait)
         before = [_seen(viewer) for viewer in viewers]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 # An estimate that is older tells nothing.
 ESTIMATE_FRESH_S = 5.0
 # Estimators dip for a moment whenever a browser is busy; a way that is too narrow stays so.
-SHORT_OF = 0.8
-SHORT_FOR_S = 1.0
+SHORT_OF = 0.7
+SHORT_FOR_S = 2.0
 # draft-ietf-rmcat-gcc-02 section 6: above is congestion, below is noise.
 LOSS_HIGH = 0.10
 LOSS_LOW = 0.02

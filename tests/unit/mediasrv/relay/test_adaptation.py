@@ -64,10 +64,10 @@ def test_a_wide_way_keeps_everything():
     assert {layer for _, layer in way.history} == {ALL}
 
 
-@pytest.mark.parametrize(("width_bps", "layer"), [(1_000_000, 1), (650_000, 0), (100_000, 0)])
+@pytest.mark.parametrize(("width_bps", "layer"), [(1_000_000, 1), (600_000, 0), (100_000, 0)])
 def test_a_narrow_way_loses_layers_until_the_rest_fits(width_bps, layer):
     way = Way(width_bps)
-    way.run(5)
+    way.run(8)
     assert way.layer == layer
 
 
@@ -155,7 +155,7 @@ def test_it_climbs_after_the_hold_with_headroom_and_without_loss():
 
 def test_from_the_bottom_it_climbs_one_layer_at_a_time():
     way = Way(100_000)
-    way.run(5)
+    way.run(8)
     assert way.layer == 0
     way.width_bps = 10_000_000
     way.run(30)
@@ -165,7 +165,7 @@ def test_from_the_bottom_it_climbs_one_layer_at_a_time():
 
 def test_a_step_up_that_fails_makes_the_next_wait_longer_up_to_a_minute():
     # Wide enough that the browser believes in more, too narrow for everything.
-    way = Way(1_100_000)
+    way = Way(1_040_000)
     way.run(600)
     climbs = way.climbs()
     waits = [b - a for a, b in pairwise(climbs)]
@@ -176,13 +176,13 @@ def test_a_step_up_that_fails_makes_the_next_wait_longer_up_to_a_minute():
 
 
 def test_a_step_up_that_lasts_makes_the_next_wait_short_again():
-    way = Way(1_100_000)
+    way = Way(1_040_000)
     way.run(120)
     way.width_bps = 10_000_000
     way.run(int(HOLD_MAX_S + PROVEN_S) + 10)
     assert way.layer == ALL
-    way.width_bps = 1_100_000
-    way.run(3)
+    way.width_bps = 1_040_000
+    way.run(4)
     assert way.layer == 1
     way.width_bps = 10_000_000
     before = way.now
@@ -192,7 +192,7 @@ def test_a_step_up_that_lasts_makes_the_next_wait_short_again():
 
 def test_going_down_twice_in_a_row_is_no_failed_step_up():
     way = Way(100_000)
-    way.run(4)
+    way.run(8)
     assert way.layer == 0
     way.width_bps = 10_000_000
     fell = [at for (at, a), (_, b) in pairwise(way.history) if a > b][-1]
