@@ -28,7 +28,7 @@ PROOFS := tests/privacy tests/architecture/test_facial_data_fences.py \
 	tests/unit/mediasrv/test_no_raw_picture.py \
 	tests/scenarios/test_beauty_worker.py::test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out
 
-# Browsers want the machine for themselves; all other tests share its cores.
+# Tests share the machine's cores, but for those where browsers send and show video.
 BESIDE_EACH_OTHER := -n logical --maxprocesses 4
 
 .DEFAULT_GOAL := help
@@ -46,7 +46,8 @@ test: $(VENV)/dev.stamp ## run all tests, browsers included (ARGS="-k name")
 	@scripts/install-strace
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(BESIDE_EACH_OTHER) -m "not browser"
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest $(BESIDE_EACH_OTHER) -m browser --ignore tests/interop
+	$(BIN)/python -m pytest -m browser tests/interop
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
