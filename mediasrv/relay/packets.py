@@ -4,6 +4,7 @@ All packets that wait are one batch. For viewers that negotiated the same the ba
 in contiguous memory; what differs from viewer to viewer is ten header bytes.
 """
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ OUTLET_BUFFER_MIN_BYTES = BATCH_PACKETS_MAX * (PACKET_MAX_BYTES + GROWTH_MAX_BYT
 # Minimum 0: a viewer shows each frame as soon as it can. Maximum 500 ms (in units of 10 ms): on a
 # bad path its jitter buffer may still grow to where repair comes in time.
 PLAYOUT_DELAY = (0 << 12 | 50).to_bytes(3, "big")
+
+# First two bytes, no sequence number, timestamp (RFC 3550 section 5.1).
+_HEAD = struct.Struct("!BBxxI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Layout:
     """A batch laid out for viewers that negotiated the same.
 
     Attributes:
-        template: All packets with room behind each; sequence number and SSRC are left empty.
+        template: All packets with room behind each; sequence numbers and SSRC are left empty.
         fields: Where the sequence number is, sequence and ticks, of each packet.
         pictures: Where the picture id is, its value and its bits, of each packet that has one.
         spans: Offset and plaintext size of each packet.
@@ -165,9 +169,13 @@ class Batch:
         offset, room = 0, bytes(kind.overhead_bytes)
         for packet in self.packets:
             block = write_extensions(extension_elements(packet, kind.ids, self.now))
-            head = bytes([0x90 if block else 0x80, packet.marker << 7 | kind.payload_type])
+            head = _HEAD.pack(
+                0x90 if block else 0x80,
+                packet.marker << 7 | kind.payload_type,
+                packet.ticks & 0xFFFFFFFF,
+            )
             size = HEADER_BYTES + len(block) + len(packet.payload)
-            pieces += (head, bytes(HEADER_BYTES - 2), block, packet.payload, room)
+            pieces += (head, bytes(HEADER_BYTES - len(head)), block, packet.payload, room)
             fields.append((offset + 2, packet.sequence, packet.ticks))
             if packet.picture_id is not None:
                 # RFC 7741 section 4.2: always the third byte of the payload.

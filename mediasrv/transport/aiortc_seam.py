@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import numpy as np
 import pylibsrtp
 from aioice.candidate import Candidate
 from aiortc import RTCRtpReceiver, RTCRtpSender
@@ -55,9 +56,21 @@ Pointer: TypeAlias = Any
 srtp_protect: Callable[[SrtpContext, Pointer, Pointer], int] = _binding.lib.srtp_protect
 
 
-def new_length() -> Pointer:
-    """Make the integer that :data:`srtp_protect` reads and writes a packet's length in."""
-    return _binding.ffi.new("int *")
+class Lengths:
+    """Integers that :data:`srtp_protect` reads and writes the lengths of packets in.
+
+    Attributes:
+        capacity: How many there are.
+        numbers: All of them, writable.
+        pointers: To each one.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        # The pointers do not keep the memory; this object does.
+        self._memory = _binding.ffi.new("int[]", capacity)
+        self.numbers = np.frombuffer(_binding.ffi.buffer(self._memory), np.intc)
+        self.pointers: list[Pointer] = [self._memory + i for i in range(capacity)]
 
 
 class _DatagramPipe:
@@ -170,6 +183,7 @@ class SharedBuffer:
     Attributes:
         memory: The bytes, writable.
         view: A view of the same bytes, for slices without copies.
+        array: The same bytes for numpy.
         address: A C pointer to the first byte.
         address_number: The same as a number.
     """
@@ -177,6 +191,7 @@ class SharedBuffer:
     def __init__(self, size_bytes: int) -> None:
         self.memory = bytearray(size_bytes)
         self.view = memoryview(self.memory)
+        self.array = np.frombuffer(self.memory, np.uint8)
         # The array object keeps the memory exported; pointer arithmetic needs a plain pointer.
         self._exported = _binding.ffi.from_buffer("unsigned char[]", self.memory)
         self.address: Pointer = self._exported + 0
@@ -245,6 +260,11 @@ class DtlsServer:
             self._closed.set()
 
 
+# The order in which we choose from what a peer offers: the cheapest first, all of them are sound.
+# AES-128-GCM takes two thirds of the time of AES-256-GCM and half that of AES-CM with HMAC-SHA1.
+_PROFILE_PREFERENCE = (b"SRTP_AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM")
+
+
 class _ServerCertificate(RTCCertificate):
     """A certificate whose peers share one TLS context.
 
@@ -255,12 +275,23 @@ class _ServerCertificate(RTCCertificate):
 
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
         if self._shared is None or self._shared[0] != srtp_profiles:
-            context = super()._create_ssl_context(srtp_profiles)
+            context = super()._create_ssl_context(_by_preference(srtp_profiles))
             # Peers come with a new certificate each time, so there is nothing to resume.
             context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
             context.set_mode(_MODE_RELEASE_BUFFERS)
             self._shared = (srtp_profiles, context)
         return self._shared[1]
+
+
+def _by_preference(profiles: list[SRTPProtectionProfile]) -> list[SRTPProtectionProfile]:
+    """Put the preferred profiles first; OpenSSL's server chooses in this order."""
+
+    def rank(profile: SRTPProtectionProfile) -> int:
+        name = profile.openssl_profile
+        preferred = _PROFILE_PREFERENCE
+        return preferred.index(name) if name in preferred else len(preferred)
+
+    return sorted(profiles, key=rank)
 
 
 def make_certificate() -> tuple[RTCCertificate, tuple[str, str]]:

@@ -1,27 +1,29 @@
 """The hot loop: one layout to many viewers, protected in place, sent in few system calls.
 
-Per viewer there is one copy of the layout, ten header bytes and one encryption per packet, and one
-entry of a sendmmsg(2) per run of equal sizes, which the kernel segments (GSO). What stays the same
-from layout to layout (keys, addresses, offsets) is looked up once. The oracle is
-relay.lanes.PlainGroup, which makes a system call per run and viewer.
+Per viewer there is one copy of the layout, six header bytes and one encryption per packet, and one
+entry of a sendmmsg(2) per run of equal sizes, which the kernel segments (GSO). Copies and headers
+of a wave of viewers are written by numpy, all at once; what stays the same from layout to layout
+(keys, addresses, offsets) is looked up once. The oracle is relay.lanes.PlainGroup, which makes a
+system call per run and viewer.
 """
 
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from itertools import chain
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from mediasrv.relay.forwarder import SEQUENCE_TICKS_SSRC, shift_pictures
 from mediasrv.relay.lanes import Group, PlainGroup, Target
 from mediasrv.relay.packets import Layout
+from mediasrv.relay.vp8 import PICTURE_ID_BITS
 from mediasrv.transport.aiortc_seam import (
+    Lengths,
     Pointer,
     SharedBuffer,
     SrtpContext,
-    new_length,
     srtp_protect,
 )
 from mediasrv.transport.ice import Path
@@ -30,9 +32,16 @@ from mediasrv.transport.udp_port import UdpPort
 
 # Copies of a layout that lie in the buffer at a time: enough to share one system call, few enough
 # to stay in a core's second-level cache.
-COPIES_MAX = 32
+COPIES_MAX_BYTES = 192 * 1024
+# And their packets: what a wave of the smallest ones comes to.
+PACKETS_MAX = 2048
 # Below, preparing costs more than it saves.
 TARGETS_MIN = 4
+
+_Integers: TypeAlias = npt.NDArray[np.int64]
+# What differs from viewer to viewer in an RTP header, and which bytes from the number on that is.
+_NUMBERS = np.dtype([("sequence", ">u2"), ("ssrc", ">u4")])
+_NUMBER_BYTES = np.array([0, 1, 6, 7, 8, 9])
 
 
 class Wire:
@@ -82,7 +91,7 @@ class Burst:
         self.port = port
         self.buffer = buffer
         self.messages = MessageBatch() if port.gso and MessageBatch.is_available() else None
-        self.length = new_length()
+        self.lengths = Lengths(PACKETS_MAX)
 
     def group(self, targets: Sequence[Target]) -> Group:
         """Get ready to send to these targets; see :class:`mediasrv.relay.lanes.Fanout`."""
@@ -98,7 +107,11 @@ class _Route:
         socket_id: Which one.
         positions: Of the targets in the group.
         wires: Of the targets.
-        viewers: SRTP context, SSRC and offsets of each.
+        contexts: SRTP context of each.
+        ssrcs: Of each, in network order.
+        offsets: Added to the sequence numbers.
+        picture_offsets: Added to the picture ids.
+        moves_pictures: Whether any picture offset is not 0.
         names: Where the kernel finds each one's address, and how long that is.
     """
 
@@ -106,10 +119,12 @@ class _Route:
         self.socket_id = socket_id
         self.positions = [position for position, _, _ in members]
         self.wires = [wire for _, wire, _ in members]
-        self.viewers = [
-            (wire.context, target.ssrc, target.offset, target.picture_offset)
-            for _, wire, target in members
-        ]
+        self.contexts = [wire.context for wire in self.wires]
+        targets = [target for _, _, target in members]
+        self.ssrcs = np.array([target.ssrc for target in targets], ">u4")
+        self.offsets: _Integers = np.array([target.offset for target in targets], np.int64)
+        self.picture_offsets: _Integers = np.array([t.picture_offset for t in targets], np.int64)
+        self.moves_pictures = bool(self.picture_offsets.any())
         addresses = [(wire.address.number, wire.address.size) for wire in self.wires]
         self.names = np.array(addresses, np.uint64)
 
@@ -135,9 +150,9 @@ class BurstGroup:
         if wires != self._wires:
             self._look_up(wires)
         lost = [position for position, wire in enumerate(wires) if wire is None]
-        copies = _Copies(layout, burst.buffer, self._messages)
+        copies = _Copies(layout, burst, self._messages)
         for route in self._routes:
-            for first in range(0, len(route.viewers), copies.count):
+            for first in range(0, len(route.wires), copies.count):
                 self._send_wave(copies, route, first, lost)
         sent = len(wires) - len(lost)
         burst.counters.packets_sent += sent * len(layout.spans)
@@ -157,11 +172,11 @@ class BurstGroup:
     def _send_wave(self, copies: "_Copies", route: _Route, first: int, lost: list[int]) -> None:
         """Send to as many targets of a route as copies fit into the buffer, from ``first`` on."""
         messages, runs = self._messages, copies.runs
-        wave = route.viewers[first : first + copies.count]
-        slots = copies.write(wave, self._burst.length)
-        names = route.names[first : first + len(wave)]
-        if len(slots) < len(wave):
-            lost += [route.positions[first + i] for i in sorted(set(range(len(wave))) - set(slots))]
+        wave = min(copies.count, len(route.wires) - first)
+        slots = copies.write(route, first, wave)
+        names = route.names[first : first + wave]
+        if len(slots) < wave:
+            lost += [route.positions[first + i] for i in sorted(set(range(wave)) - set(slots))]
             names = names[list(slots)]
         copies.describe(slots, names)
         count, entry, port = len(slots) * runs, 0, self._burst.port
@@ -194,17 +209,25 @@ class _Copies:
         runs: How many runs the layout has.
     """
 
-    def __init__(self, layout: Layout, buffer: SharedBuffer, messages: MessageBatch) -> None:
+    def __init__(self, layout: Layout, burst: Burst, messages: MessageBatch) -> None:
         self.runs = len(layout.runs)
+        self._size = len(layout.template)
         self.count = min(
-            COPIES_MAX, len(buffer.memory) // len(layout.template), messages.capacity // self.runs
+            COPIES_MAX_BYTES // self._size or 1,
+            burst.lengths.capacity // len(layout.spans),
+            messages.capacity // self.runs,
         )
         self._layout = layout
-        self._buffer = buffer
+        self._buffer = burst.buffer
+        self._lengths = burst.lengths
         self._messages = messages
-        # Per slot its memory and, per packet, all that its header and its encryption need: made
-        # once, they serve one wave after the other.
-        self._slots: list[tuple[memoryview, list[tuple[int, int, int, int, Pointer]]]] = []
+        self._template = np.frombuffer(layout.template, np.uint8)
+        positions = np.array([at for at, _, _ in layout.fields])
+        self._columns = (positions[:, None] + _NUMBER_BYTES).reshape(-1)
+        self._sequences = np.array([sequence for _, sequence, _ in layout.fields])
+        self._sizes = np.array([size for _, size in layout.spans])
+        # Where the packets of all slots begin, as far as they were needed.
+        self._pointers: list[Pointer] = []
         # The messages of all slots, a row each: where, how long, control message and its length.
         rows = np.array(
             [
@@ -214,44 +237,47 @@ class _Copies:
             np.uint64,
         )
         self._rows = np.tile(rows, (self.count, 1, 1))
-        slots = np.arange(self.count, dtype=np.uint64) * np.uint64(len(layout.template))
-        self._rows[:, :, 0] += slots[:, None] + np.uint64(buffer.address_number)
+        slots = np.arange(self.count, dtype=np.uint64) * np.uint64(self._size)
+        self._rows[:, :, 0] += slots[:, None] + np.uint64(burst.buffer.address_number)
 
-    def write(
-        self, viewers: Sequence[tuple[SrtpContext, int, int, int]], length: Pointer
-    ) -> Sequence[int]:
-        """Write and protect a copy for each viewer; returns the slots where that succeeded."""
-        while len(self._slots) < len(viewers):
-            self._slots.append(self._slot(len(self._slots)))
-        memory, template = self._buffer.memory, self._layout.template
-        pack_into, protect = SEQUENCE_TICKS_SSRC.pack_into, srtp_protect
-        refused: set[int] = set()
-        for (context, ssrc, offset, picture_offset), (copy, packets) in zip(
-            viewers, self._slots, strict=False
-        ):
-            copy[:] = template
-            if picture_offset:
-                base = packets[0][0] - self._layout.fields[0][0]
-                shift_pictures(memory, self._layout.pictures, picture_offset, base)
-            for at, sequence, ticks, size, pointer in packets:
-                pack_into(memory, at, (sequence + offset) & 0xFFFF, ticks, ssrc)
-                length[0] = size
-                if protect(context, pointer, length):
-                    refused.add(id(copy))
-        if not refused:
-            return range(len(viewers))
-        return [slot for slot in range(len(viewers)) if id(self._slots[slot][0]) not in refused]
+    def write(self, route: _Route, first: int, count: int) -> Sequence[int]:
+        """Write and protect copies for targets of a route; returns the slots that succeeded."""
+        end = first + count
+        copies = self._buffer.array[: count * self._size].reshape(count, self._size)
+        copies[:] = self._template
+        numbers = np.empty((count, len(self._sequences)), _NUMBERS)
+        numbers["sequence"] = (self._sequences + route.offsets[first:end, None]) & 0xFFFF
+        numbers["ssrc"] = route.ssrcs[first:end, None]
+        copies[:, self._columns] = numbers.view(np.uint8)
+        if route.moves_pictures:
+            self._move_pictures(copies, route.picture_offsets[first:end])
+        return self._protect(route.contexts[first:end])
 
-    def _slot(self, slot: int) -> tuple[memoryview, list[tuple[int, int, int, int, Pointer]]]:
-        layout, buffer = self._layout, self._buffer
-        base = slot * len(layout.template)
-        packets = [
-            (base + at, sequence, ticks & 0xFFFFFFFF, size, buffer.address + (base + start))
-            for (at, sequence, ticks), (start, size) in zip(
-                layout.fields, layout.spans, strict=True
-            )
+    def _move_pictures(self, copies: npt.NDArray[np.uint8], offsets: _Integers) -> None:
+        """Write the picture ids anew; see :func:`mediasrv.relay.forwarder.shift_pictures`."""
+        for at, picture_id, bits in self._layout.pictures:
+            moved = picture_id + offsets
+            if bits == PICTURE_ID_BITS:
+                copies[:, at] = 0x80 | (moved >> 8) & 0x7F
+                copies[:, at + 1] = moved & 0xFF
+            else:
+                copies[:, at] = moved & 0x7F
+
+    def _protect(self, contexts: Sequence[SrtpContext]) -> Sequence[int]:
+        """Encrypt a copy with each context; returns the slots where all packets went well."""
+        count, packets = len(contexts), len(self._sizes)
+        for slot in range(len(self._pointers) // packets, count):
+            address = self._buffer.address + slot * self._size
+            self._pointers += [address + start for start, _ in self._layout.spans]
+        self._lengths.numbers[: count * packets].reshape(count, packets)[:] = self._sizes
+        # A context per packet: the loop itself stays in C.
+        repeated = chain.from_iterable(zip(*[contexts] * packets, strict=True))
+        results = list(map(srtp_protect, repeated, self._pointers, self._lengths.pointers))
+        if not any(results):
+            return range(count)
+        return [
+            slot for slot in range(count) if not any(results[slot * packets : (slot + 1) * packets])
         ]
-        return buffer.view[base : base + len(layout.template)], packets
 
     def describe(self, slots: Sequence[int], names: npt.NDArray[np.uint64]) -> None:
         """Fill the messages for the copies in ``slots``, which go to ``names``."""
@@ -264,5 +290,5 @@ class _Copies:
     def run(self, slot: int, run: int) -> tuple[memoryview, int]:
         """Return the bytes of a run of one copy, and its segment size."""
         start, end, segment = self._layout.runs[run]
-        base = slot * len(self._layout.template)
+        base = slot * self._size
         return self._buffer.view[base + start : base + end], segment

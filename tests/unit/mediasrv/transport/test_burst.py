@@ -7,8 +7,9 @@ from pylibsrtp import Policy, Session
 
 from mediasrv.relay.lanes import PlainGroup
 from mediasrv.relay.packets import BATCH_PACKETS_MAX
+from mediasrv.transport import burst
 from mediasrv.transport.aiortc_seam import SharedBuffer
-from mediasrv.transport.burst import COPIES_MAX, TARGETS_MIN, Burst, BurstGroup, Wire
+from mediasrv.transport.burst import TARGETS_MIN, Burst, BurstGroup, Wire
 from mediasrv.transport.endpoint import BUFFER_BYTES
 from mediasrv.transport.ice import Path
 from mediasrv.transport.mmsg import MessageBatch
@@ -89,6 +90,14 @@ def keys_of_another_stream():
     return Session(policy)
 
 
+COPIES = 32
+
+
+def copies_of(layout, monkeypatch):
+    """Let COPIES copies of a layout lie in the buffer at a time."""
+    monkeypatch.setattr(burst, "COPIES_MAX_BYTES", COPIES * len(layout.template))
+
+
 def playing(stage, *answers):
     played = stage.burst.messages = Played(*answers)
     group = stage.group()
@@ -113,17 +122,19 @@ class TestAgainstTheOracle:
         stage.assert_came(*layouts)
         assert {r.sends for r in receivers} == {0}
 
-    @pytest.mark.parametrize(
-        "count", [COPIES_MAX - 1, COPIES_MAX, COPIES_MAX + 1, 2 * COPIES_MAX + 3]
-    )
-    async def test_more_targets_than_copies_are_served_in_waves(self, stage, count):
+    @pytest.mark.parametrize("count", [COPIES - 1, COPIES, COPIES + 1, 2 * COPIES + 3])
+    async def test_more_targets_than_copies_are_served_in_waves(self, stage, count, monkeypatch):
         stage.crowd(count, (IPV4, IPV4, IPV6))
         group, played = playing(stage)
         layouts = [layout_of(300, 300, first=7), layout_of(50, 80, 30, first=9)]
+        copies_of(layouts[0], monkeypatch)
         for layout in layouts:
             assert list(group.send(layout)) == []
         stage.assert_came(*layouts)
-        assert max(end for _, end in played.calls) <= 2 * COPIES_MAX
+        # One run each of the first; the second is smaller, and has two.
+        waves_ends = [end for _, end in played.calls]
+        assert waves_ends[0] <= COPIES
+        assert max(waves_ends) <= played.capacity
 
     async def test_the_largest_batches_leave_few_copies_at_a_time(self, stage):
         stage.crowd(5)
@@ -212,26 +223,32 @@ class TestWires:
 @needs_gso
 class TestRefusals:
     @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS])
-    async def test_a_full_socket_loses_the_rest_of_the_wave_and_blocks_nobody(self, stage, code):
-        stage.crowd(COPIES_MAX + 4)
+    async def test_a_full_socket_loses_the_rest_of_the_wave_and_blocks_nobody(
+        self, stage, code, monkeypatch
+    ):
+        stage.crowd(COPIES + 4)
         group, played = playing(stage, 5, -code)
         layout = layout_of(100, 120)  # two runs: the third target got half
+        copies_of(layout, monkeypatch)
         assert len(layout.runs) == 2
         lost = list(group.send(layout))
-        assert lost == list(range(2, COPIES_MAX))
-        assert stage.port.send_errors == 2 * COPIES_MAX - 5
+        assert lost == list(range(2, COPIES))
+        assert stage.port.send_errors == 2 * COPIES - 5
         assert len(played.calls) == 3
         half = stage.receivers[2]
         assert half.came(1) == expected(half, layout)[:1]
         stage.assert_came(layout, without=lost)
         assert stage.burst.counters.targets_lost == len(lost)
 
-    async def test_a_socket_that_is_full_in_the_second_wave_loses_nobody_of_the_first(self, stage):
-        stage.crowd(COPIES_MAX + 4)
+    async def test_a_socket_that_is_full_in_the_second_wave_loses_nobody_of_the_first(
+        self, stage, monkeypatch
+    ):
+        stage.crowd(COPIES + 4)
         group, _ = playing(stage, None, 1, -errno.EAGAIN)
         layout = layout_of(100)
+        copies_of(layout, monkeypatch)
         lost = list(group.send(layout))
-        assert lost == list(range(COPIES_MAX + 1, COPIES_MAX + 4))
+        assert lost == list(range(COPIES + 1, COPIES + 4))
         stage.assert_came(layout, without=lost)
 
     async def test_a_refused_entry_goes_by_the_port_and_the_rest_goes_on(self, stage):
