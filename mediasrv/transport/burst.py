@@ -24,6 +24,7 @@ from mediasrv.transport.aiortc_seam import (
     Pointer,
     SharedBuffer,
     SrtpContext,
+    SrtpSession,
     srtp_protect,
 )
 from mediasrv.transport.ice import Path
@@ -51,12 +52,17 @@ class Wire:
         context: The peer's outbound SRTP context.
         path: The peer's address, as the port knows it.
         address: The same, as the kernel wants it.
+
+    Args:
+        session: Whose keys; kept, since the context lives only as long as its session.
+        path: The peer's address.
     """
 
-    __slots__ = ("address", "context", "path")
+    __slots__ = ("_session", "address", "context", "path")
 
-    def __init__(self, context: SrtpContext, path: Path) -> None:
-        self.context = context
+    def __init__(self, session: SrtpSession, path: Path) -> None:
+        self._session = session
+        self.context: SrtpContext = session.outbound_context
         self.path = path
         self.address = SocketAddress(path.address)
 
@@ -66,7 +72,7 @@ class WiredPeer(Protocol):
 
     @property
     def wire(self) -> Wire | None:
-        """None while nothing can be sent."""
+        """None while nothing can be sent; :meth:`Burst.rewired` is told of every change."""
 
 
 @dataclass(slots=True)
@@ -84,14 +90,27 @@ class Burst:
     Args:
         port: The shared port.
         buffer: Memory to lay packets out in; lost with every send.
+
+    Attributes:
+        counters: What left.
+        wirings: How often the wire of some peer has changed.
     """
 
     def __init__(self, port: UdpPort, buffer: SharedBuffer) -> None:
         self.counters = BurstCounters()
+        self.wirings = 0
         self.port = port
         self.buffer = buffer
         self.messages = MessageBatch() if port.gso and MessageBatch.is_available() else None
         self.lengths = Lengths(PACKETS_MAX)
+
+    def rewired(self) -> None:
+        """Take note that a peer has connected, moved or gone: groups look their targets up anew.
+
+        Asking each of several hundred peers for its wire would cost as much per layout as
+        describing all of their messages to the kernel.
+        """
+        self.wirings += 1
 
     def group(self, targets: Sequence[Target]) -> Group:
         """Get ready to send to these targets; see :class:`mediasrv.relay.lanes.Fanout`."""
@@ -137,7 +156,8 @@ class BurstGroup:
         self._messages = messages
         self._targets = targets
         self._peers = [cast("WiredPeer", target.outlet) for target in targets]
-        self._wires: list[Wire | None] = []
+        self._wirings = -1
+        self._unwired: list[int] = []
         self._routes: list[_Route] = []
         self._plain = PlainGroup(targets)
 
@@ -146,26 +166,29 @@ class BurstGroup:
         burst = self._burst
         if not burst.port.gso:
             return self._plain.send(layout)
-        wires = [peer.wire for peer in self._peers]
-        if wires != self._wires:
-            self._look_up(wires)
-        lost = [position for position, wire in enumerate(wires) if wire is None]
+        if self._wirings != burst.wirings:
+            self._look_up()
+        lost = self._unwired.copy()
         copies = _Copies(layout, burst, self._messages)
         for route in self._routes:
             for first in range(0, len(route.wires), copies.count):
                 self._send_wave(copies, route, first, lost)
-        sent = len(wires) - len(lost)
+        sent = len(self._peers) - len(lost)
         burst.counters.packets_sent += sent * len(layout.spans)
         burst.counters.bytes_sent += sent * layout.sent_bytes
         burst.counters.targets_lost += len(lost)
         return lost
 
-    def _look_up(self, wires: list[Wire | None]) -> None:
-        """Sort the targets by socket; some have connected, moved or gone since the last time."""
-        self._wires = wires
+    def _look_up(self) -> None:
+        """Sort the targets by socket."""
+        self._wirings = self._burst.wirings
+        self._unwired = []
         routes: dict[int, list[tuple[int, Wire, Target]]] = {}
-        for position, (wire, target) in enumerate(zip(wires, self._targets, strict=True)):
-            if wire is not None:
+        for position, (peer, target) in enumerate(zip(self._peers, self._targets, strict=True)):
+            wire = peer.wire
+            if wire is None:
+                self._unwired.append(position)
+            else:
                 routes.setdefault(wire.path.socket_id, []).append((position, wire, target))
         self._routes = [_Route(socket_id, members) for socket_id, members in routes.items()]
 
@@ -229,16 +252,14 @@ class _Copies:
         # Where the packets of all slots begin, as far as they were needed.
         self._pointers: list[Pointer] = []
         # The messages of all slots, a row each: where, how long, control message and its length.
-        rows = np.array(
-            [
-                (start, end - start, *(messages.control(cut) if end - start > cut else (0, 0)))
-                for start, end, cut in layout.runs
-            ],
-            np.uint64,
-        )
-        self._rows = np.tile(rows, (self.count, 1, 1))
-        slots = np.arange(self.count, dtype=np.uint64) * np.uint64(self._size)
-        self._rows[:, :, 0] += slots[:, None] + np.uint64(burst.buffer.address_number)
+        messages_of_one = [
+            (start, end - start, *(messages.control(cut) if end - start > cut else (0, 0)))
+            for start, end, cut in layout.runs
+        ]
+        self._rows = np.empty((self.count, self.runs, 4), np.uint64)
+        self._rows[:] = messages_of_one
+        first, step = burst.buffer.address_number, self._size
+        self._rows[:, :, 0] += np.arange(first, first + self.count * step, step, np.uint64)[:, None]
 
     def write(self, route: _Route, first: int, count: int) -> Sequence[int]:
         """Write and protect copies for targets of a route; returns the slots that succeeded."""

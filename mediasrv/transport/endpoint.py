@@ -75,8 +75,7 @@ class TransportEndpoint:
         self._public_port = public_port
         self._local_addresses = local_addresses
         self._port = UdpPort(port, self._receive)
-        self._buffer = SharedBuffer(BUFFER_BYTES)
-        self.burst = Burst(self._port, self._buffer)
+        self.burst = Burst(self._port, SharedBuffer(BUFFER_BYTES))
         self._by_fragment: dict[str, PeerTransport] = {}
         self._by_path: dict[Path, PeerTransport] = {}
         self._group = asyncio.TaskGroup()
@@ -133,8 +132,7 @@ class TransportEndpoint:
     def open_peer(self, offer: Offer, handler: PeerHandler) -> PeerTransport:
         """Make the transport that answers ``offer``; it waits for the peer from now on."""
         peer = PeerTransport(
-            self._port,
-            self._buffer,
+            self.burst,
             self.certificate,
             offer.ice_fragment,
             offer.fingerprints,

@@ -11,10 +11,9 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from mediasrv.errors import MediaError, TransportClosed
 from mediasrv.transport import stun
-from mediasrv.transport.aiortc_seam import DtlsServer, SharedBuffer, SrtpSession
-from mediasrv.transport.burst import Wire
+from mediasrv.transport.aiortc_seam import DtlsServer, SrtpSession
+from mediasrv.transport.burst import Burst, Wire
 from mediasrv.transport.ice import CheckOutcome, IceCredentials, IceLiteAgent, Path
-from mediasrv.transport.udp_port import UdpPort
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +67,8 @@ class PeerTransport:
         wire: What bursts need to send to it; None while it is not connected.
 
     Args:
-        port: The shared port.
-        buffer: The shared buffer that packets are laid out in before :meth:`send_packets`.
+        burst: The shared port, and the shared buffer that packets are laid out in before
+            :meth:`send_packets`; told when the wire changes.
         certificate: The server's DTLS certificate.
         remote_fragment: ICE fragment of the peer.
         fingerprints: Certificate fingerprints of the peer, (algorithm, value).
@@ -80,8 +79,7 @@ class PeerTransport:
 
     def __init__(
         self,
-        port: UdpPort,
-        buffer: SharedBuffer,
+        burst: Burst,
         certificate: RTCCertificate,
         remote_fragment: str,
         fingerprints: Sequence[tuple[str, str]],
@@ -93,8 +91,9 @@ class PeerTransport:
         self.ice = IceLiteAgent(IceCredentials.generate(), remote_fragment)
         self.state = PeerState.NEW
         self.counters = PeerCounters()
-        self._port = port
-        self._shared = buffer
+        self._burst = burst
+        self._port = burst.port
+        self._shared = burst.buffer
         self._fingerprints = fingerprints
         self._handler = handler
         self._opened_at = opened_at
@@ -142,7 +141,8 @@ class PeerTransport:
         if self.is_closed:
             return
         self.state = PeerState.CLOSED
-        self._srtp = self.wire = None
+        self._srtp = None
+        self._rewire(None)
         self._closed(self)
         try:
             self._handler.closed(reason)
@@ -181,7 +181,11 @@ class PeerTransport:
         """Let bursts know where packets go, when that has changed."""
         path, srtp = self.ice.selected, self._srtp
         if srtp is not None and path is not None and (self.wire is None or self.wire.path != path):
-            self.wire = Wire(srtp.outbound_context, path)
+            self._rewire(Wire(srtp, path))
+
+    def _rewire(self, wire: Wire | None) -> None:
+        self.wire = wire
+        self._burst.rewired()
 
     def overdue(self, now: float) -> str | None:
         """Say why the peer has to be given up by now; None while there is hope."""

@@ -31,7 +31,8 @@ def session(profile, key, direction):
 class Receiver:
     """One peer: a socket, keys, and our outlet to it (as PeerTransport is one)."""
 
-    def __init__(self, port, shared, index, host=IPV4, profile="gcm"):
+    def __init__(self, burst, index, host=IPV4, profile="gcm"):
+        port, shared = burst.port, burst.buffer
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
@@ -46,10 +47,20 @@ class Receiver:
         self.srtp = SrtpSession(inbound, outbound, self.overhead_bytes)
         self._theirs = session(code, key, Policy.SSRC_ANY_INBOUND)
         self.path = Path(port.addresses.index(host), self.socket.getsockname()[:2])
-        self.wire: Wire | None = Wire(self.srtp.outbound_context, self.path)
+        self._burst, self._wire = burst, None
+        self.wire = Wire(self.srtp, self.path)
         self.route = 0
         self._port, self._shared = port, shared
         self.sends = 0
+
+    @property
+    def wire(self):
+        return self._wire
+
+    @wire.setter
+    def wire(self, wire):
+        self._wire = wire
+        self._burst.rewired()
 
     @property
     def buffer(self):

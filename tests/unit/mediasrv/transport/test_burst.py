@@ -8,7 +8,7 @@ from pylibsrtp import Policy, Session
 from mediasrv.relay.lanes import PlainGroup
 from mediasrv.relay.packets import BATCH_PACKETS_MAX
 from mediasrv.transport import burst
-from mediasrv.transport.aiortc_seam import SharedBuffer
+from mediasrv.transport.aiortc_seam import SharedBuffer, SrtpSession
 from mediasrv.transport.burst import TARGETS_MIN, Burst, BurstGroup, Wire
 from mediasrv.transport.endpoint import BUFFER_BYTES
 from mediasrv.transport.ice import Path
@@ -39,7 +39,7 @@ class Stage:
         for _ in range(count):
             index = len(self.receivers)
             host = hosts[index % len(hosts)]
-            self.receivers.append(Receiver(self.port, self.shared, index, host, profile))
+            self.receivers.append(Receiver(self.burst, index, host, profile))
         return self.receivers
 
     def group(self):
@@ -87,7 +87,7 @@ class Played(MessageBatch):
 def keys_of_another_stream():
     """A context that libsrtp refuses to protect the crowd's packets with."""
     policy = Policy(key=bytes(30), ssrc_type=Policy.SSRC_SPECIFIC, ssrc_value=1)
-    return Session(policy)
+    return SrtpSession(Session(policy), Session(policy), 10)
 
 
 COPIES = 32
@@ -194,10 +194,10 @@ class TestWires:
         receivers[1].wire = None
         assert list(group.send(first)) == [1]
         # It connects; and another peer moves to where a third one listens.
-        receivers[1].wire = Wire(receivers[1].srtp.outbound_context, receivers[1].path)
+        receivers[1].wire = Wire(receivers[1].srtp, receivers[1].path)
         assert list(group.send(second)) == []
         moved = Path(receivers[0].path.socket_id, receivers[2].path.address)
-        receivers[0].wire = Wire(receivers[0].srtp.outbound_context, moved)
+        receivers[0].wire = Wire(receivers[0].srtp, moved)
         assert list(group.send(third)) == []
         for position, layouts in {1: (second, third), 3: (first, second, third)}.items():
             wanted = [p for layout in layouts for p in expected(receivers[position], layout)]
@@ -210,9 +210,9 @@ class TestWires:
         group = stage.group()
         group.send(layout_of(40))
         before = receivers[3]
-        after = Receiver(stage.port, stage.shared, 3, IPV6)
+        after = Receiver(stage.burst, 3, IPV6)
         before.socket, old = after.socket, before.socket
-        before.wire = Wire(before.srtp.outbound_context, after.path)
+        before.wire = Wire(before.srtp, after.path)
         layout = layout_of(70, 70, first=5)
         assert list(group.send(layout)) == []
         assert before.came(2) == expected(before, layout)
@@ -289,7 +289,7 @@ class TestRefusals:
         receivers = stage.crowd(6)
         foreign = keys_of_another_stream()
         for position in positions:
-            receivers[position].wire = Wire(foreign._srtp[0], receivers[position].path)
+            receivers[position].wire = Wire(foreign, receivers[position].path)
         layout = layout_of(100, 120)
         assert sorted(stage.group().send(layout)) == list(positions)
         stage.assert_came(layout, without=positions)
