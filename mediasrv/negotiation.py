@@ -12,7 +12,9 @@ from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.rtp import (
     ABS_SEND_TIME_URI,
     AUDIO_LEVEL_URI,
+    MID_URI,
     PLAYOUT_DELAY_URI,
+    RID_URI,
     TRANSPORT_SEQUENCE_URI,
 )
 from mediasrv.relay.subscription import OutgoingTrack
@@ -95,35 +97,49 @@ def negotiate_host(offer: Offer, *, to_filter: bool = False) -> HostSession:
         name, codec = _first_carried(media, to_filter=to_filter)
         if any(track.payload_type == codec.payload_type for track in tracks):
             raise NegotiationError("audio and video share one payload type")
-        extensions = _common(media, _HOST_EXTENSIONS)
-        controlled = "transport-cc" in codec.feedback and TRANSPORT_SEQUENCE_URI in extensions
-        if not controlled:
-            extensions.pop(TRANSPORT_SEQUENCE_URI, None)
-        feedback = _HOST_FEEDBACK[media.kind] | {"transport-cc" if controlled else "goog-remb"}
-        tracks.append(
-            IncomingTrack(
-                media.kind,
-                name,
-                codec.payload_type,
-                codec.clock_hz,
-                extensions.get(AUDIO_LEVEL_URI, 0),
-                repaired="nack" in codec.feedback,
-                transport_sequence_id=extensions.get(TRANSPORT_SEQUENCE_URI, 0),
-            )
-        )
-        accepted[media.mid] = AcceptedMedia(
-            codecs=(codec,),
-            extensions=extensions,
-            feedback=feedback,
-            direction="recvonly",
-            extra_parameters={
-                "opus": _OPUS_PARAMETERS,
-                **dict.fromkeys(("vp8", "vp9", "av1", "h264"), _START_BITRATE),
-            },
-        )
+        track, accepted[media.mid] = _receive(media, name, codec)
+        tracks.append(track)
     if not tracks:
         raise NegotiationError("the offer sends neither audio nor video")
     return HostSession(tuple(tracks), accepted)
+
+
+def _receive(
+    media: OfferedMedia, name: str, codec: OfferedCodec
+) -> tuple[IncomingTrack, AcceptedMedia]:
+    extensions = _common(media, _HOST_EXTENSIONS)
+    controlled = "transport-cc" in codec.feedback and TRANSPORT_SEQUENCE_URI in extensions
+    if not controlled:
+        extensions.pop(TRANSPORT_SEQUENCE_URI, None)
+    # One quality is told from another by the rid in its packets.
+    has_rids = media.kind == "video" and RID_URI in media.extensions
+    simulcast = media.simulcast if has_rids else ()
+    if simulcast:
+        extensions |= {u: media.extensions[u] for u in (MID_URI, RID_URI) if u in media.extensions}
+    track = IncomingTrack(
+        media.kind,
+        name,
+        codec.payload_type,
+        codec.clock_hz,
+        extensions.get(AUDIO_LEVEL_URI, 0),
+        repaired="nack" in codec.feedback,
+        transport_sequence_id=extensions.get(TRANSPORT_SEQUENCE_URI, 0),
+        rid_id=extensions.get(RID_URI, 0),
+        # Hosts list their qualities from the lowest to the best.
+        rids=tuple(stream.rid for stream in reversed(simulcast)),
+    )
+    accepted = AcceptedMedia(
+        codecs=(codec,),
+        extensions=extensions,
+        feedback=_HOST_FEEDBACK[media.kind] | {"transport-cc" if controlled else "goog-remb"},
+        direction="recvonly",
+        extra_parameters={
+            "opus": _OPUS_PARAMETERS,
+            **dict.fromkeys(("vp8", "vp9", "av1", "h264"), _START_BITRATE),
+        },
+        simulcast=simulcast,
+    )
+    return track, accepted
 
 
 def negotiate_viewer(offer: Offer, room_codec: str | None) -> ViewerSession:

@@ -29,6 +29,7 @@ from signaling.messages import (
     Left,
     Publish,
     Published,
+    QualitiesWanted,
     SetFilter,
     Subscribe,
     Subscribed,
@@ -190,8 +191,13 @@ class Node:
             self._host_arrived()
         self._apply(admission)
         media = self._media.get(message.room)
-        if message.role == "viewer" and media is not None:
+        if media is None:
+            return
+        if message.role == "viewer":
             media.expect_viewer()
+        else:
+            # It may have changed while the host's connection was away.
+            self._tell_qualities(message.room, media.broadcast.wanted_rids)
 
     def _leave(self, connection: Connection, peer: PeerId, message: Leave) -> None:
         media = self._media.get(connection.room)
@@ -260,6 +266,7 @@ class Node:
                 spawn=self._spawn,
                 filter_changed=lambda view: self._filter_changed(room, view),
                 host_media_changed=lambda state: self._host_media_changed(room, state),
+                qualities_wanted=lambda rids: self._tell_qualities(room, rids),
                 initial_filter=self._initial_filter,
             )
         return media
@@ -278,6 +285,11 @@ class Node:
             self._apply(self.directory.media_changed(peer, "connected"))
         else:
             self._apply(self.directory.media_changed(peer, "lost"))
+
+    def _tell_qualities(self, room: str, rids: tuple[str, ...]) -> None:
+        connection = self._connections.get(self._hosts.get(room, PeerId("")))
+        if connection is not None and rids:
+            connection.outbox.send(QualitiesWanted(rids=rids))
 
     # Consequences
 

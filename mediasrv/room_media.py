@@ -83,6 +83,7 @@ class RoomMedia:
         spawn: Runs a coroutine in the background, guarded.
         filter_changed: Told how the filter stands, whenever that changes.
         host_media_changed: Told ``"connected"`` or ``"lost"`` for the host's transport.
+        qualities_wanted: Told the names of the qualities that the host is to send.
         initial_filter: How the filter stands in a new room.
     """
 
@@ -95,6 +96,7 @@ class RoomMedia:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         filter_changed: Callable[[FilterView], None],
         host_media_changed: Callable[[str], None],
+        qualities_wanted: Callable[[tuple[str, ...]], None],
         initial_filter: FilterView,
     ) -> None:
         self._endpoint = endpoint
@@ -108,6 +110,7 @@ class RoomMedia:
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,
             on_filter_keyframe=self._request_filter_keyframe,
+            on_qualities_wanted=qualities_wanted,
             fanout=endpoint.burst.group,
         )
         self.filter = FilterSwitch(
@@ -240,7 +243,7 @@ class RoomMedia:
 
     def _note_delays(self) -> None:
         """Time the packets that have just left for the last viewer."""
-        for track in self.broadcast.tracks.values():
+        for track in self.broadcast.all_tracks:
             if track.left_since is not None:
                 self.forward_delay.note(self._clock() - track.left_since)
                 track.left_since = None

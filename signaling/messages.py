@@ -225,6 +225,13 @@ class HostMedia(Event):
     state: MediaState
 
 
+class QualitiesWanted(Event):
+    """To a host with simulcast: send these qualities, and no other."""
+
+    type: Literal["qualities_wanted"] = "qualities_wanted"
+    rids: tuple[str, ...]
+
+
 class PeerJoined(Event):
     """To the host: somebody joined."""
 
@@ -278,6 +285,7 @@ ServerMessage: TypeAlias = (
     | HostReturned
     | HostLeft
     | HostMedia
+    | QualitiesWanted
     | PeerJoined
     | PeerLeft
     | ViewersChanged

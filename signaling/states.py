@@ -68,6 +68,7 @@ SERVER_MOVES: Table = MappingProxyType(
             "unpublished": State.HOST,
             "filter_changed": State.HOST,
             "host_media": State.HOST,
+            "qualities_wanted": State.HOST,
             "peer_joined": State.HOST,
             "peer_left": State.HOST,
             "viewers_changed": State.HOST,

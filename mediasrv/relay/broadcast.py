@@ -15,8 +15,8 @@ from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.lanes import Fanout, PlainGroup
 from mediasrv.relay.packets import TrackPacket
-from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
-from mediasrv.relay.rates import LayerRates
+from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Source, Stream
+from mediasrv.relay.qualities import Qualities
 from mediasrv.relay.subscription import OutgoingTrack, Subscription
 from mediasrv.relay.track import TrackRelay
 
@@ -63,10 +63,13 @@ class Broadcast:
     Args:
         on_frame: Takes the host's encoded frames while the filter is in the way.
         on_filter_keyframe: Called when viewers need a keyframe that the filter must make.
+        on_qualities_wanted: Takes the names of the qualities that the host is to send, the best one
+            first, whenever that changes; never called for a host without simulcast.
         fanout: Sends to many viewers at once.
 
     Attributes:
-        tracks: ``"audio"`` and ``"video"``, as viewers get them.
+        tracks: ``"audio"`` and ``"video"``, the latter in its best quality.
+        qualities: The video in all of them.
         path: The way of the video.
         counters: What came in and was not forwarded.
         subscriptions: By viewer.
@@ -77,21 +80,24 @@ class Broadcast:
         *,
         on_frame: Callable[[EncodedFrame], object],
         on_filter_keyframe: Callable[[], object],
+        on_qualities_wanted: Callable[[tuple[str, ...]], object] = lambda rids: None,
         fanout: Fanout = PlainGroup,
     ) -> None:
         self.tracks = {
             "audio": TrackRelay(AUDIO_HZ, seekable=False, fanout=fanout),
             "video": TrackRelay(VIDEO_HZ, seekable=True, fanout=fanout),
         }
+        self.qualities = Qualities(self.tracks["video"], fanout)
         self.path = VideoPath.DIRECT
         self.counters = BroadcastCounters()
         self.subscriptions: dict[str, Subscription] = {}
         self._on_frame = on_frame
         self._on_filter_keyframe = on_filter_keyframe
+        self._on_qualities_wanted = on_qualities_wanted
+        self._wanted: tuple[str, ...] = ()
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
         self._departed = {kind: ForwarderCounters() for kind in self.tracks}
-        self._rates = LayerRates()
         self._reports_at = 0.0
         self._host_keyframes = KeyframeRequests()
         self._fed_ticks: tuple[int, int] | None = None
@@ -106,12 +112,15 @@ class Broadcast:
             outlet: The way back to the host, for feedback.
             ssrc: Ours in that feedback.
         """
-        self._publisher = Publisher(tracks, outlet, ssrc)
+        publisher = self._publisher = Publisher(tracks, outlet, ssrc)
+        self.qualities.begin(max(1, len(publisher.rids)))
+        self._wanted = ()
         self._reset_filter_input()
 
     def unpublish(self) -> None:
         """Forget the host's connection and its pictures; viewers keep what they have."""
         self._publisher = None
+        self.qualities.begin(1)
         for track in self.tracks.values():
             track.history.clear()
         self._reset_filter_input()
@@ -136,24 +145,41 @@ class Broadcast:
             self.counters.foreign_packets += 1
             return
         if stream.is_new:
-            self._begin_stream(stream.track.kind, now)
+            self._begin_stream(stream.source, now)
         received = stream.receive(packet, now)
-        if stream.track.kind == "audio":
+        if stream.source.kind == "audio":
             self.tracks["audio"].write_packet(received, now)
+        elif stream.source.quality:
+            self._receive_lower(stream, received, now)
         else:
             self._receive_video(stream, received, now)
 
-    def _begin_stream(self, kind: str, now: float) -> None:
+    def _track_of(self, source: Source) -> TrackRelay:
+        if source.kind == "audio":
+            return self.tracks["audio"]
+        return self.qualities.tracks[source.quality]
+
+    def _begin_stream(self, source: Source, now: float) -> None:
         """Let a new stream of the host take over its track."""
-        track = self.tracks[kind]
+        track = self._track_of(source)
         track.splice(now, new_clock=True)
-        if kind == "video":
+        if source.quality:
+            track.timeline.follow_clock(self.tracks["video"].timeline)
+        elif source.kind == "video":
             self._reset_filter_input()
             track.keyframes.ask()
 
     def _reset_filter_input(self) -> None:
         self._assembler = None
         self._fed_ticks = None
+
+    def _receive_lower(self, stream: Stream, packet: TrackPacket, now: float) -> None:
+        """Take a packet of a lower quality; none goes past the filter."""
+        packet.starts_keyframe = _starts_keyframe(packet)
+        if packet.starts_keyframe:
+            stream.reception.nacks.forget_before(packet.sequence)
+        if not self._is_filtered:
+            self._write_direct(self.qualities.tracks[stream.source.quality], packet, now)
 
     def _receive_video(self, stream: Stream, packet: TrackPacket, now: float) -> None:
         packet.starts_keyframe = _starts_keyframe(packet)
@@ -162,13 +188,13 @@ class Broadcast:
             self._host_keyframes.arrived()
             self._switch_at_keyframe(now, is_late=packet.sequence < stream.reception.highest)
         if self.path in (VideoPath.DIRECT, VideoPath.TO_FILTER):
-            self._write_direct(packet, now)
+            self._write_direct(self.tracks["video"], packet, now)
         else:
             self._write_to_filter(packet, now)
 
-    def _write_direct(self, packet: TrackPacket, now: float) -> None:
+    def _write_direct(self, track: TrackRelay, packet: TrackPacket, now: float) -> None:
         try:
-            self.tracks["video"].write_packet(packet, now)
+            track.write_packet(packet, now)
         except vp8.PayloadRefused:
             self.counters.malformed_rtp += 1
 
@@ -194,6 +220,8 @@ class Broadcast:
             return
         to_filter = self.path is VideoPath.TO_FILTER
         self.path = VideoPath.FILTERED if to_filter else VideoPath.DIRECT
+        if to_filter:
+            self.qualities.gather()
         self._reset_filter_input()
         self.tracks["video"].splice(now, new_clock=False)
 
@@ -209,7 +237,7 @@ class Broadcast:
                     self._set_clock(clock)
 
     def _set_clock(self, clock: HostClock) -> None:
-        track = self.tracks[clock.kind]
+        track = self._track_of(clock.source)
         is_first = track.clock is None
         track.set_clock(clock.at_s, clock.ticks)
         if is_first:
@@ -229,6 +257,7 @@ class Broadcast:
         """Put the filter into the way at once: nothing goes past it from now on."""
         if self.path is not VideoPath.FILTERED:
             self.path = VideoPath.FILTERED
+            self.qualities.gather()
             self.tracks["video"].drop_pending()
             self.tracks["video"].splice(now, new_clock=False)
         self._host_keyframes.ask()
@@ -309,17 +338,22 @@ class Broadcast:
         if subscription is not None:
             for kind, forwarder in subscription.forwarders.items():
                 self._departed[kind].add(forwarder.counters)
-        for track in self.tracks.values():
-            track.remove(viewer)
+        self.tracks["audio"].remove(viewer)
+        self.qualities.remove(viewer)
 
     def receive_viewer_rtcp(self, viewer: str, compound: bytes, now: float) -> None:
         """Take one decrypted compound RTCP packet of a viewer."""
         subscription = self.subscriptions.get(viewer)
         if subscription is None:
             return
+        tracks, keyframes = self._tracks_of(viewer), self.qualities.target_of(viewer).keyframes
         for message in self._parse_rtcp(compound):
-            subscription.receive(viewer, message, self.tracks, now)
+            subscription.receive(viewer, message, tracks, keyframes, now)
         self._ask_keyframes(now)
+
+    def _tracks_of(self, viewer: str) -> dict[str, TrackRelay]:
+        """Return what a viewer is sent at present, by kind."""
+        return {"audio": self.tracks["audio"], "video": self.qualities.track_of(viewer)}
 
     def forwarded(self) -> dict[str, ForwarderCounters]:
         """Sum up by kind what all viewers were sent, those who have left included."""
@@ -330,39 +364,69 @@ class Broadcast:
         return totals
 
     @property
+    def wanted_rids(self) -> tuple[str, ...]:
+        """Names of the qualities that the host was told to send; empty before the first word."""
+        return self._wanted
+
+    @property
     def keyframe_requests_sent(self) -> int:
         """How often the host was asked for a keyframe."""
         return self._host_keyframes.sent
+
+    @property
+    def all_tracks(self) -> list[TrackRelay]:
+        """The audio, and the video in each quality."""
+        return [self.tracks["audio"], *self.qualities.tracks]
 
     # Time
 
     @property
     def due_at(self) -> float | None:
         """When :meth:`advance` must be called at the latest; None when nothing waits."""
-        times = [t.due_at for t in self.tracks.values() if t.due_at is not None]
+        times = [t.due_at for t in self.all_tracks if t.due_at is not None]
         return min(times, default=None)
 
     def advance(self, now: float) -> None:
         """Send what has waited long enough, and the next part to viewers who catch up."""
-        for track in self.tracks.values():
+        for track in self.all_tracks:
             track.advance(now)
 
     def tick(self, now: float) -> None:
         """Do what is due; call every 20 ms or so."""
         if self._publisher is not None:
             self._publisher.feed_back(now)
-            if self._publisher.repair_failed():
-                self._host_keyframes.ask()
+            for quality in self._publisher.failed_repairs():
+                wishes = (
+                    self.qualities.tracks[quality].keyframes if quality else self._host_keyframes
+                )
+                wishes.ask()
+        self._adapt(now)
         self._ask_keyframes(now)
-        rates_bps = self._rates.update(self.tracks["video"].layer_bytes, now)
-        if rates_bps is not None:
-            for viewer, subscription in self.subscriptions.items():
-                layer = subscription.choose_layer(rates_bps, now)
-                self.tracks["video"].want_layer(viewer, layer)
         if now >= self._reports_at:
             self._reports_at = now + REPORTS_EVERY_S
-            for subscription in self.subscriptions.values():
-                subscription.report(self.tracks, now)
+            for viewer, subscription in self.subscriptions.items():
+                subscription.report(self._tracks_of(viewer), now)
+
+    def _adapt(self, now: float) -> None:
+        """Let each viewer have what its way carries, once a second."""
+        ladder = self.qualities.measure(now)
+        if not ladder:
+            return
+        count = len(self.qualities.tracks)
+        wished = []
+        for viewer, subscription in self.subscriptions.items():
+            rung = subscription.choose(ladder, now)
+            self.qualities.send(viewer, rung)
+            wished += [rung.quality, subscription.wished(self.qualities.best_bps, count, now)]
+        self._want([] if self._is_filtered else self.qualities.wish(wished, now))
+
+    def _want(self, qualities: Sequence[int]) -> None:
+        """Tell the host what to send, if it has a choice and that has changed."""
+        rids = self._publisher.rids if self._publisher is not None else ()
+        wanted = tuple(rids[quality] for quality in qualities or [0]) if rids else ()
+        if wanted and wanted != self._wanted:
+            self._wanted = wanted
+            self._on_qualities_wanted(wanted)
 
     @property
     def _is_filtered(self) -> bool:
@@ -377,9 +441,15 @@ class Broadcast:
         elif wishes.wanted and not self._host_keyframes.wanted:
             self._host_keyframes.ask()
         publisher = self._publisher
+        if publisher is None:
+            return
         # Before its first packet the host is about to send a keyframe anyway.
-        if publisher is not None and publisher.has_sent_video and self._host_keyframes.due(now):
-            publisher.request_keyframe()
+        if publisher.has_sent(0) and self._host_keyframes.due(now):
+            publisher.request_keyframe(0)
+        if not self._is_filtered:
+            for quality, track in enumerate(self.qualities.tracks):
+                if quality and publisher.has_sent(quality) and track.keyframes.due(now):
+                    publisher.request_keyframe(quality)
 
 
 def _starts_keyframe(packet: TrackPacket) -> bool:

@@ -24,6 +24,7 @@ from mediasrv.relay.packets import (
 )
 from mediasrv.relay.repair import RepairPolicy
 from mediasrv.relay.rtp import RtpPacket, write_rtp
+from mediasrv.relay.timeline import Position
 
 # Bytes 2 to 11 of an RTP header: what differs from viewer to viewer, and the ticks between.
 SEQUENCE_TICKS_SSRC = struct.Struct("!HII")
@@ -34,6 +35,8 @@ FIRST_SEQUENCE_MAX = 1 << 15
 ALL_LAYERS = 3
 # Encoders in use make at most three.
 TEMPORAL_LAYERS = 3
+# A millisecond: what lies between frames that are stamped anew, see :meth:`Forwarder.hand_over`.
+STAMP_TICKS = 90
 
 
 class Outlet(Protocol):
@@ -144,8 +147,10 @@ class Forwarder:
     """
 
     __slots__ = (
+        "_came_from",
         "_counters",
         "_entered",
+        "_floor_ticks",
         "_ids",
         "_key",
         "_kinds",
@@ -158,6 +163,8 @@ class Forwarder:
         "_replay",
         "_rtx",
         "_rtx_sequence",
+        "_stamps",
+        "_tl0_offset",
         "layer_wanted",
         "ssrc",
         "waiting",
@@ -190,6 +197,10 @@ class Forwarder:
         self._layer = ALL_LAYERS
         self._repairs = RepairPolicy()
         self._replay: _Replay | None = None
+        self._tl0_offset = 0
+        self._came_from: Position | None = None
+        self._floor_ticks: int | None = None
+        self._stamps: dict[int, int] = {}
         self._rtx = retransmission
         self._rtx_sequence = retransmission.first_sequence if retransmission else 0
 
@@ -208,7 +219,7 @@ class Forwarder:
     @property
     def in_step(self) -> bool:
         """Tell whether the viewer needs what everybody gets: it may enter a lane."""
-        return not self.waiting and self._layer >= ALL_LAYERS
+        return not self.waiting and self._layer >= ALL_LAYERS and self._floor_ticks is None
 
     def lane_kind(self, codec: str) -> LayoutKind | None:
         """Return the kind of layouts that the viewer gets, None when it cannot carry ``codec``."""
@@ -279,25 +290,29 @@ class Forwarder:
         if key is None:
             self.waiting = True
             return True
-        if self.waiting:
-            return self._begin(batch, key)
+        return self._begin(batch) if self.waiting else self._go_on(batch, key)
+
+    def _go_on(self, batch: Batch, key: int) -> bool:
+        if self._floor_ticks is not None:
+            batch = self._stamped(batch, self._floor_ticks)
         stretch = self._numbering.current
         is_whole = batch.highest_layer <= self._layer == self.layer_wanted
         if is_whole and batch.first_sequence >= stretch.first:
             return self._send(batch, key, stretch)
         return self._write_selected(batch, key)
 
-    def _begin(self, batch: Batch, key: int) -> bool:
+    def _begin(self, batch: Batch) -> bool:
         part = batch.from_keyframe()
         if part is None:
             return False
-        stretch = self._numbering.begin(part.first_sequence)
-        self._layer = self.layer_wanted
         self._replay = None
+        if self._came_from is None:
+            self._numbering.begin(part.first_sequence)
+        else:
+            self._take_up(self._came_from, part.packets[0])
+        self._layer = self.layer_wanted
         self.waiting = False
-        if part.highest_layer <= self._layer:
-            return self._send(part, key, stretch)
-        return self._write_selected(part, key)
+        return self._go_on(part, self._key[batch.codec])
 
     def _send(self, batch: Batch, key: int, stretch: Stretch) -> bool:
         layout = batch.layout(key, self._kinds[batch.codec])
@@ -309,6 +324,67 @@ class Forwarder:
             return True
         self.lose()
         return False
+
+    # From one quality to another
+
+    def hand_over(self, position: Position, *, is_torn: bool) -> None:
+        """Go on with another track of the same video, at a keyframe of it.
+
+        Numbers, picture ids and timestamps grow on: a receiver notices nothing but the size.
+
+        Args:
+            position: Where the track is that the viewer leaves.
+            is_torn: See :meth:`interrupt`.
+        """
+        self._settle()
+        self.interrupt(is_torn=is_torn)
+        if self._came_from is None:
+            pictures = self._numbering.current.picture_offset
+            ticks = position.ticks
+            if ticks is not None and self._floor_ticks is not None:
+                ticks = max(ticks, self._floor_ticks + STAMP_TICKS * len(self._stamps))
+            self._came_from = Position(
+                ticks,
+                None if position.picture_id is None else position.picture_id + pictures,
+                None if position.tl0 is None else position.tl0 + self._tl0_offset,
+            )
+        # What was sent before is known by the numbers of that track only.
+        self._repairs = RepairPolicy()
+
+    def _take_up(self, before: Position, packet: TrackPacket) -> None:
+        """Begin at the first packet of a keyframe, behind what another track has sent."""
+        picture_offset, tl0_offset = 0, 0
+        if before.picture_id is not None and packet.picture_id is not None:
+            picture_offset = before.picture_id + 1 - packet.picture_id
+            tl0 = vp8.parse_descriptor(packet.payload).tl0_index
+            if before.tl0 is not None and tl0 is not None:
+                tl0_offset = before.tl0 + 1 - tl0 & 0xFF
+        self._numbering.begin(packet.sequence, picture_offset)
+        self._tl0_offset = tl0_offset
+        self._kinds = {
+            codec: replace(kind, tl0_offset=tl0_offset) for codec, kind in self._kinds.items()
+        }
+        self._key = {codec: kind.key for codec, kind in self._kinds.items()}
+        self._came_from, self._floor_ticks, self._stamps = None, before.ticks, {}
+
+    def _stamped(self, batch: Batch, floor: int) -> Batch:
+        """Let frames that are not newer than what another track has sent follow it closely.
+
+        Encoders make all qualities of one image at a time, so a keyframe is often of an image that
+        the viewer has seen already, and two frames must not have one timestamp.
+        """
+        packets = []
+        for packet in batch.packets:
+            ceiling = floor + STAMP_TICKS * len(self._stamps)
+            if packet.ticks <= ceiling and packet.ticks not in self._stamps:
+                self._stamps[packet.ticks] = ceiling + STAMP_TICKS
+            ticks = self._stamps.get(packet.ticks, packet.ticks)
+            packets.append(packet if ticks == packet.ticks else replace(packet, ticks=ticks))
+        if any(packet.ticks in self._stamps for packet in batch.packets):
+            self._replay = _Replay(batch.packets[-1].sequence + 1, self._stamps)
+        else:
+            self._floor_ticks = None
+        return Batch(packets, batch.now)
 
     # Layers and late packets
 
@@ -426,6 +502,8 @@ class Forwarder:
         if stretch.picture_offset and packet.picture_id is not None:
             picture_id = packet.picture_id + stretch.picture_offset
             payload = vp8.with_picture_id(payload, picture_id, packet.picture_id_bits)
+        if self._tl0_offset:
+            payload = vp8.with_tl0_shifted(payload, self._tl0_offset)
         if self._rtx is not None:
             payload_type = self._rtx.payload_types.get(packet.codec)
             if payload_type is None:

@@ -50,14 +50,19 @@ class Numbering:
         self._stretches: deque[Stretch] = deque(maxlen=STRETCHES_MAX)
         self._skipped_picture: int | None = None
 
-    def begin(self, sequence: int) -> Stretch:
+    def begin(self, sequence: int, picture_offset: int | None = None) -> Stretch:
         """Go on with the track's packet ``sequence``, without a hole after what was sent.
 
         What is older is not placed any more: it may bear numbers that are used by now.
+
+        Args:
+            sequence: Of the track.
+            picture_offset: The viewer's picture id minus the track's; None leaves it as it is.
         """
         self._stretches.clear()
         offset = self.next_number - sequence
-        self.current = Stretch(sequence, None, offset, self.current.picture_offset)
+        pictures = self.current.picture_offset if picture_offset is None else picture_offset
+        self.current = Stretch(sequence, None, offset, pictures)
         self._stretches.append(self.current)
         return self.current
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mediasrv.relay import vp8
 from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES, write_extensions
 
 # A run must fit into one UDP_SEGMENT send: 64 segments and 65,000 bytes (transport/udp_port.py).
@@ -108,19 +109,23 @@ class LayoutKind:
     """What viewers must have in common to share a layout.
 
     Attributes:
+        tl0_offset: Added to VP8's counter of base-layer frames; 0 but for viewers who have been
+            sent another quality before.
         key: The same for equal kinds; quick to look up.
     """
 
     ids: ExtensionIds
     payload_type: int
     overhead_bytes: int
+    tl0_offset: int = 0
 
     @property
     def key(self) -> int:
         """Return all fields as one integer."""
         ids = self.ids
         packed = ids.audio_level | ids.abs_send_time << 4 | ids.playout_delay << 8
-        return packed | self.payload_type << 12 | self.overhead_bytes << 20
+        packed |= self.payload_type << 12 | self.tl0_offset << 20
+        return packed | self.overhead_bytes << 28
 
 
 class Batch:
@@ -174,8 +179,11 @@ class Batch:
                 packet.marker << 7 | kind.payload_type,
                 packet.ticks & 0xFFFFFFFF,
             )
-            size = HEADER_BYTES + len(block) + len(packet.payload)
-            pieces += (head, bytes(HEADER_BYTES - len(head)), block, packet.payload, room)
+            payload = packet.payload
+            if kind.tl0_offset:
+                payload = vp8.with_tl0_shifted(payload, kind.tl0_offset)
+            size = HEADER_BYTES + len(block) + len(payload)
+            pieces += (head, bytes(HEADER_BYTES - len(head)), block, payload, room)
             fields.append((offset + 2, packet.sequence, packet.ticks))
             if packet.picture_id is not None:
                 # RFC 7741 section 4.2: always the third byte of the payload.

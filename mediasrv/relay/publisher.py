@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mediasrv.relay import rtcp
 from mediasrv.relay.arrivals import ArrivalLog
@@ -29,6 +30,8 @@ class IncomingTrack:
         audio_level_id: Of the header extension; 0 without.
         repaired: Whether lost packets may be asked for (NACK).
         transport_sequence_id: Of the header extension for congestion control; 0 without.
+        rid_id: Of the header extension that names a packet's quality; 0 without.
+        rids: The names of its qualities, the best one first; empty when there is one only.
     """
 
     kind: str
@@ -38,13 +41,25 @@ class IncomingTrack:
     audio_level_id: int = 0
     repaired: bool = True
     transport_sequence_id: int = 0
+    rid_id: int = 0
+    rids: tuple[str, ...] = ()
+
+
+class Source(NamedTuple):
+    """What a stream of the host carries: a kind of track, in one of its qualities.
+
+    ``quality`` counts down from the best one, which is 0.
+    """
+
+    kind: str
+    quality: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class HostClock:
-    """One instant of a track: when it was, in our seconds, and its timestamp, unwrapped."""
+    """One instant of a stream: when it was, in our seconds, and its timestamp, unwrapped."""
 
-    kind: str
+    source: Source
     at_s: float
     ticks: int
 
@@ -54,7 +69,9 @@ class Stream:
     """One SSRC of the host."""
 
     track: IncomingTrack
+    source: Source
     reception: Reception
+    given_up: int = 0
 
     @property
     def is_new(self) -> bool:
@@ -92,10 +109,9 @@ class Publisher:
         self._outlet = outlet
         self._ssrc = ssrc
         self._streams: dict[int, Stream] = {}
-        self._current: dict[str, Stream] = {}
+        self._current: dict[Source, Stream] = {}
         self._estimate = UplinkEstimate()
         self._arrivals = ArrivalLog() if any(t.transport_sequence_id for t in tracks) else None
-        self._given_up = 0
         self._clock_offset_s: float | None = None
         self._reported_at = 0.0
 
@@ -104,10 +120,15 @@ class Publisher:
         """Encoding name of the video, None without one."""
         return next((t.codec for t in self._tracks.values() if t.kind == "video"), None)
 
+    @property
+    def rids(self) -> tuple[str, ...]:
+        """Names of the video's qualities, the best one first; empty when there is one only."""
+        return next((t.rids for t in self._tracks.values() if t.kind == "video"), ())
+
     def stream_of(self, packet: RtpPacket, now: float) -> Stream | None:
         """Note the arrival of a packet, find its stream; None when it must not be forwarded.
 
-        A new SSRC takes the place of its track's present one, which is not heard again.
+        A new SSRC takes the place of its source's present one, which is not heard again.
         """
         track = self._tracks.get(packet.payload_type)
         if track is None:
@@ -116,39 +137,41 @@ class Publisher:
             number = packet.extensions.get(track.transport_sequence_id, b"")
             if len(number) == 2:
                 self._arrivals.arrived(int.from_bytes(number, "big"), now)
-        stream = self._streams.get(packet.ssrc)
-        if stream is None:
-            if len(self._streams) >= STREAMS_MAX:
-                return None
-            stream = Stream(track, Reception(packet.ssrc, track.clock_hz))
-            self._streams[packet.ssrc] = self._current[track.kind] = stream
-            self._given_up = 0 if track.kind == "video" else self._given_up
-        return stream if self._current.get(track.kind) is stream else None
+        stream = self._streams.get(packet.ssrc) or self._new_stream(track, packet)
+        if stream is None or stream.track is not track:
+            return None
+        return stream if self._current[stream.source] is stream else None
+
+    def _new_stream(self, track: IncomingTrack, packet: RtpPacket) -> Stream | None:
+        source = _source_of(track, packet)
+        if source is None or len(self._streams) >= STREAMS_MAX:
+            return None
+        stream = Stream(track, source, Reception(packet.ssrc, track.clock_hz))
+        self._streams[packet.ssrc] = self._current[source] = stream
+        return stream
 
     def receive_report(self, report: rtcp.SenderReport, now: float) -> HostClock | None:
-        """Note a sender report; returns what it says about a track's clock, if it is of one."""
+        """Note a sender report; returns what it says about a stream's clock, if it is of one."""
         stream = self._streams.get(report.ssrc)
         if stream is None:
             return None
         stream.reception.received_report(report, now)
-        kind = stream.track.kind
-        if self._current.get(kind) is not stream:
+        if self._current.get(stream.source) is not stream:
             return None
         at_host_s = report.ntp / (1 << 32)
         if self._clock_offset_s is None:
-            # One offset for all tracks of a connection: what counts is that they agree.
+            # One offset for all streams of a connection: what counts is that they agree.
             self._clock_offset_s = now - at_host_s
         ticks = stream.reception.unwrap_timestamp(report.timestamp)
-        return HostClock(kind, at_host_s + self._clock_offset_s, ticks)
+        return HostClock(stream.source, at_host_s + self._clock_offset_s, ticks)
 
-    @property
-    def has_sent_video(self) -> bool:
-        """Whether there is a stream that a keyframe can be asked of."""
-        return "video" in self._current
+    def has_sent(self, quality: int) -> bool:
+        """Tell whether there is a stream of the video that a keyframe can be asked of."""
+        return Source("video", quality) in self._current
 
-    def request_keyframe(self) -> None:
-        """Ask for a keyframe of the present video stream."""
-        pli = rtcp.write_pli(self._ssrc, self._current["video"].reception.ssrc)
+    def request_keyframe(self, quality: int) -> None:
+        """Ask for a keyframe of the video in one of its qualities."""
+        pli = rtcp.write_pli(self._ssrc, self._current[Source("video", quality)].reception.ssrc)
         self._outlet.send_rtcp(rtcp.write_receiver_report(self._ssrc, []) + pli)
 
     def feed_back(self, now: float) -> None:
@@ -168,22 +191,33 @@ class Publisher:
             self._reported_at = now
             self._report(now)
 
-    def repair_failed(self) -> bool:
-        """Tell whether video was given up since the last call: only a keyframe mends that."""
-        video = self._current.get("video")
-        if video is None or video.reception.nacks.gave_up == self._given_up:
-            return False
-        self._given_up = video.reception.nacks.gave_up
-        return True
+    def failed_repairs(self) -> list[int]:
+        """Return the qualities of which video was given up since: only a keyframe mends that."""
+        failed = []
+        for source, stream in self._current.items():
+            gave_up = stream.reception.nacks.gave_up
+            if source.kind == "video" and gave_up != stream.given_up:
+                stream.given_up = gave_up
+                failed.append(source.quality)
+        return failed
 
     def _report(self, now: float) -> None:
-        blocks = {kind: s.reception.report_block(now) for kind, s in self._current.items()}
-        present = [block for block in blocks.values() if block is not None]
-        compound = rtcp.write_receiver_report(self._ssrc, present)
+        blocks = {source: s.reception.report_block(now) for source, s in self._current.items()}
+        present = {source: block for source, block in blocks.items() if block is not None}
+        compound = rtcp.write_receiver_report(self._ssrc, list(present.values()))
         compound += rtcp.write_cname(self._ssrc, "mediasrv")
-        video = blocks.get("video")
+        videos = [block for source, block in present.items() if source.kind == "video"]
         # A REMB would only cap what the host computes from transport-wide feedback.
-        if video is not None and self._arrivals is None:
-            bitrate_bps = self._estimate.update(video.fraction_lost / 256)
-            compound += rtcp.write_remb(self._ssrc, bitrate_bps, [video.ssrc])
+        if videos and self._arrivals is None:
+            lost = max(block.fraction_lost for block in videos)
+            bitrate_bps = self._estimate.update(lost / 256)
+            compound += rtcp.write_remb(self._ssrc, bitrate_bps, [b.ssrc for b in videos])
         self._outlet.send_rtcp(compound)
+
+
+def _source_of(track: IncomingTrack, packet: RtpPacket) -> Source | None:
+    """Tell what a new SSRC carries; None when a quality does not say which one it is."""
+    if not track.rids:
+        return Source(track.kind)
+    rid = packet.extensions.get(track.rid_id, b"").decode("ascii", "replace")
+    return Source(track.kind, track.rids.index(rid)) if rid in track.rids else None

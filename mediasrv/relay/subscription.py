@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mediasrv.relay import rtcp
-from mediasrv.relay.adaptation import LayerChooser
+from mediasrv.relay.adaptation import Rung, RungChooser
 from mediasrv.relay.forwarder import Forwarder, Outlet, Retransmission
+from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.repair import RoundTrip
-from mediasrv.relay.track import LAYERS, TrackRelay
+from mediasrv.relay.track import TrackRelay
 
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
 SENDER_REPORT_S = 2.0
 # From this share of losses on a repair is lost too often to be sent only once.
 LOSSY = 0.02
+# What browsers send of Opus at most when nobody asks for more, headers and protection included.
+SOUND_BPS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +76,26 @@ class Subscription:
         self._outlet = outlet
         self._cname = cname
         self._kinds = {forwarder.ssrc: kind for kind, forwarder in self.forwarders.items()}
-        self._layers = LayerChooser(LAYERS)
+        self._chooser = RungChooser()
+        self._reported_video: TrackRelay | None = None
 
     def receive(
         self,
         viewer: str,
         message: rtcp.RtcpMessage,
         tracks: Mapping[str, TrackRelay],
+        keyframes: KeyframeRequests,
         now: float,
     ) -> None:
-        """Act on one RTCP message of the viewer."""
+        """Act on one RTCP message of the viewer.
+
+        Args:
+            viewer: Its id.
+            message: What it said.
+            tracks: What it is sent, by kind.
+            keyframes: Wishes of the video that it can begin at.
+            now: Seconds.
+        """
         if isinstance(message, rtcp.ReceiverReport | rtcp.SenderReport):
             self._receive_reports(message.reports, now)
         elif isinstance(message, rtcp.Nack):
@@ -99,10 +112,10 @@ class Subscription:
         elif isinstance(message, rtcp.KeyframeRequest):
             if any(self._kinds.get(ssrc) == "video" for ssrc in message.media_ssrcs):
                 self.counters.keyframe_requests += 1
-                tracks["video"].keyframes.ask()
+                keyframes.ask()
         elif isinstance(message, rtcp.BitrateEstimate):
             self.estimate_bps = message.bitrate_bps
-            self._layers.estimated(message.bitrate_bps, now)
+            self._chooser.estimated(message.bitrate_bps, now)
 
     def _receive_reports(self, reports: Sequence[rtcp.ReportBlock], now: float) -> None:
         for block in reports:
@@ -112,14 +125,24 @@ class Subscription:
             self.round_trip.echoed(block.last_report, block.delay, now)
             if kind == "video":
                 self.loss = block.fraction_lost / 256
-                self._layers.lost(self.loss)
+                self._chooser.lost(self.loss)
 
-    def choose_layer(self, rates_bps: Sequence[float], now: float) -> int:
-        """Choose the video's layers anew; see :meth:`LayerChooser.choose`."""
-        return self._layers.choose(rates_bps, now)
+    def choose(self, ladder: Sequence[Rung], now: float) -> Rung:
+        """Choose anew what the viewer gets of the video; see :meth:`RungChooser.choose`."""
+        beside_bps = SOUND_BPS if "audio" in self.forwarders else 0
+        return self._chooser.choose(ladder, beside_bps, now)
+
+    def wished(self, best_bps: float, count: int, now: float) -> int:
+        """Return the quality that suits the viewer; see :meth:`RungChooser.wished_quality`."""
+        return self._chooser.wished_quality(best_bps, count, now)
 
     def report(self, tracks: Mapping[str, TrackRelay], now: float) -> None:
-        """Send the sender report of each track that has a clock, when it is time."""
+        """Send the sender report of each track that has a clock, when it is time.
+
+        A video of another quality has another clock, which the viewer has to learn at once.
+        """
+        if tracks["video"] is not self._reported_video:
+            self._reported_video, self.reported_at = tracks["video"], None
         if self.reported_at is not None and now - self.reported_at < SENDER_REPORT_S:
             return
         for kind, forwarder in self.forwarders.items():

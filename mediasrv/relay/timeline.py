@@ -7,6 +7,7 @@ own.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mediasrv.relay import vp8
 from mediasrv.relay.packets import TrackPacket
@@ -38,6 +39,14 @@ class _Counter:
         self.last = 0 if self.last is None else (self.last + 1) & ((1 << bits) - 1)
         self.spliced = True
         return self.last
+
+
+class Position(NamedTuple):
+    """The newest counters that a track has given out; None before the first."""
+
+    ticks: int | None
+    picture_id: int | None
+    tl0: int | None
 
 
 class Timeline:
@@ -72,6 +81,16 @@ class Timeline:
         self._offset = None
         self._new_clock = self._new_clock or new_clock
         self._picture.spliced = self._tl0.spliced = True
+
+    def follow_clock(self, other: "Timeline") -> None:
+        """Let the next source's timestamps begin where those of another track are by then."""
+        self._last_ticks, self._last_at = other._last_ticks, other._last_at
+        self._new_clock = True
+
+    @property
+    def position(self) -> Position:
+        """Where the track is, for one that goes on from it."""
+        return Position(self._last_ticks, self._picture.last, self._tl0.last)
 
     def map(self, sequence: int, ticks: int, now: float) -> tuple[int, int] | None:
         """Place a packet of the present source.

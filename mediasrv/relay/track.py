@@ -101,6 +101,7 @@ class TrackRelay:
         self._lane_of: dict[str, Lane] = {}
         self._singles: dict[str, Forwarder] = {}
         self._joining: dict[str, _Joiner] = {}
+        self._expected: dict[str, tuple[TrackRelay, int]] = {}
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
         self._pending_since = 0.0
@@ -212,6 +213,8 @@ class TrackRelay:
             if self._seekable:
                 self._note_keyframe(packet, now)
             self.history.add(packet, now)
+        if self._expected and any(packet.starts_keyframe for packet in packets):
+            self._welcome()
         self._note_newest(packets[-1])
         self._send(Batch(packets, now))
         self.left_since = self._pending_since
@@ -298,6 +301,41 @@ class TrackRelay:
         self.forwarders.pop(viewer, None)
         self._singles.pop(viewer, None)
         self._joining.pop(viewer, None)
+        self._expected.pop(viewer, None)
+
+    # From one quality of a video to another
+
+    def expect(self, viewer: str, source: "TrackRelay", layer: int) -> None:
+        """Take a viewer over from another track, at the next keyframe of this one.
+
+        Args:
+            viewer: Its id; unless it is here by then, ``source`` has it.
+            source: Who sends to it meanwhile.
+            layer: The highest temporal layer that it is to get here.
+        """
+        self._expected[viewer] = (source, layer)
+
+    def forget(self, viewer: str) -> None:
+        """Take back :meth:`expect`."""
+        self._expected.pop(viewer, None)
+
+    def is_expecting(self, viewer: str) -> bool:
+        """Tell whether a viewer comes here at the next keyframe."""
+        return viewer in self._expected
+
+    def _welcome(self) -> None:
+        expected, self._expected = self._expected, {}
+        for viewer, (source, layer) in expected.items():
+            self.take_over(viewer, source, layer)
+
+    def take_over(self, viewer: str, source: "TrackRelay", layer: int) -> None:
+        """Send to a viewer of another track from the next keyframe on, and that track no more."""
+        forwarder = source.forwarders[viewer]
+        is_torn = source._is_torn or viewer in source._joining
+        source.remove(viewer)
+        forwarder.hand_over(source.timeline.position, is_torn=is_torn)
+        forwarder.want_layer(layer)
+        self.forwarders[viewer] = self._singles[viewer] = forwarder
 
     def want_layer(self, viewer: str, layer: int) -> None:
         """Choose a viewer's highest temporal layer; in mid-frame it stays until the next call."""

@@ -100,6 +100,16 @@ def with_picture_id(payload: bytes, picture_id: int, bits: int) -> bytes:
     return payload[:2] + written + payload[2 + len(written) :]
 
 
+def with_tl0_shifted(payload: bytes, offset: int) -> bytes:
+    """Return ``payload`` with its counter of base-layer frames moved, if it has one."""
+    if len(payload) < 5 or not payload[0] & _EXTENDED or not payload[1] & _HAS_TL0:
+        return payload
+    at = 2
+    if payload[1] & _HAS_PICTURE_ID:
+        at += 2 if payload[2] & 0x80 else 1
+    return payload[:at] + bytes([payload[at] + offset & 0xFF]) + payload[at + 1 :]
+
+
 def starts_keyframe(payload: bytes) -> bool:
     """Tell whether this packet is the first of a keyframe (RFC 6386 section 9.1: P bit clear)."""
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mediasrv.transport.addresses import Candidate
 from mediasrv.transport.ice import IceCredentials
 from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia
+from mediasrv.transport.simulcast import SimulcastStream, write_simulcast
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class AcceptedMedia:
         direction: ``"recvonly"``, ``"sendonly"`` or ``"inactive"``.
         sent: Set when we send.
         extra_parameters: fmtp additions per encoding name.
+        simulcast: The qualities that we receive.
     """
 
     codecs: tuple[OfferedCodec, ...]
@@ -40,6 +42,7 @@ class AcceptedMedia:
     direction: str
     sent: SentTrack | None = None
     extra_parameters: dict[str, dict[str, str]] | None = None
+    simulcast: tuple[SimulcastStream, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def _section(
     lines += [f"a=extmap:{number} {uri}" for uri, number in choice.extensions.items()]
     for codec in choice.codecs:
         lines += _codec_lines(media.kind, codec, choice)
+    lines += write_simulcast(choice.simulcast)
     if choice.sent is not None:
         lines += _sent_lines(media.kind, choice.sent)
     if with_candidates:

@@ -13,6 +13,7 @@ from aiortc import RTCRtpCodecParameters
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from mediasrv.errors import NegotiationError
+from mediasrv.transport.simulcast import SimulcastStream, read_simulcast
 
 SDP_MAX_BYTES = 64 * 1024
 SDP_CANDIDATES_MAX = 32
@@ -74,6 +75,7 @@ class OfferedMedia:
         codecs: Payload types, the peer's favourite first; none unless audio or video.
         extensions: Header extensions, URI to id.
         in_bundle: Whether the section may share one transport with the others.
+        simulcast: The qualities that the peer would send; empty when it is one stream.
     """
 
     kind: str
@@ -85,6 +87,7 @@ class OfferedMedia:
     codecs: tuple[OfferedCodec, ...]
     extensions: dict[str, int]
     in_bundle: bool
+    simulcast: tuple[SimulcastStream, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def parse_offer(sdp: str) -> Offer:
     _check_limits(sdp)
     try:
         description = SessionDescription.parse(sdp)
-        return _read(description)
+        return _read(description, _sections(sdp))
     except NegotiationError:
         raise
     except Exception as exc:
@@ -157,11 +160,25 @@ def _check_payload_types(lines: Sequence[str]) -> None:
             seen.add(number)
 
 
-def _read(description: SessionDescription) -> Offer:
+def _sections(sdp: str) -> list[list[str]]:
+    """Return the lines of each media section."""
+    sections: list[list[str]] = []
+    for line in sdp.splitlines():
+        if line.startswith("m="):
+            sections.append([])
+        if sections:
+            sections[-1].append(line)
+    return sections
+
+
+def _read(description: SessionDescription, sections: Sequence[Sequence[str]]) -> Offer:
     bundled = {
         str(mid) for group in description.group if group.semantic == "BUNDLE" for mid in group.items
     }
-    media = tuple(_read_media(section, bundled) for section in description.media)
+    media = tuple(
+        _read_media(section, bundled, lines)
+        for section, lines in zip(description.media, sections, strict=True)
+    )
     mids = [section.mid for section in media]
     if len(set(mids)) != len(mids):
         raise NegotiationError("two media sections share one mid")
@@ -190,7 +207,7 @@ def _fingerprints(section: MediaDescription) -> tuple[tuple[str, str], ...]:
     return found
 
 
-def _read_media(section: MediaDescription, bundled: set[str]) -> OfferedMedia:
+def _read_media(section: MediaDescription, bundled: set[str], lines: Sequence[str]) -> OfferedMedia:
     mid = section.rtp.muxId
     if not _TOKEN.fullmatch(mid):
         raise NegotiationError("a media section has no valid mid")
@@ -217,6 +234,7 @@ def _read_media(section: MediaDescription, bundled: set[str]) -> OfferedMedia:
         codecs=_read_codecs(section) if live else (),
         extensions={e.uri: e.id for e in section.rtp.headerExtensions if 1 <= e.id <= 14},
         in_bundle=mid in bundled,
+        simulcast=read_simulcast(lines) if live else (),
     )
 
 

@@ -48,6 +48,9 @@ export class Broadcast extends EventTarget {
     signaling.addEventListener("joined", ({ detail }) => this.#joined(detail));
     signaling.addEventListener("status", () => this.#statusChanged());
     signaling.addEventListener("host_media", ({ detail }) => this.#serverSees(detail.state));
+    signaling.addEventListener("qualities_wanted", ({ detail }) => {
+      this.publisher?.wantQualities(detail.rids);
+    });
     capture.addEventListener("track", ({ detail: { kind, track } }) => {
       this.publisher?.replaceTrack(kind, track).catch(() => this.#mediaLost());
     });

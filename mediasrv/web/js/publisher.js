@@ -11,11 +11,24 @@ export const QUALITIES = {
 
 const MAX_FRAMERATE = 30;
 
+/**
+ * Smaller pictures for viewers with little bandwidth, the smallest first; sent while the server
+ * wants them. Chromium sends fewer streams of small pictures, and would leave out the best one:
+ * `minHeight` is what a picture needs for them.
+ */
+const LOWER = [
+  { rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000, minHeight: 540 },
+  { rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000, minHeight: 540 },
+];
+const BEST_RID = "f";
+
 export class Publisher {
   #audio;
   #video;
   #stopWatching;
   #lastSample = null;
+  /** The rids that the server wants. */
+  #wanted = [];
 
   /** Monotonic milliseconds (performance.now) of createOffer and of the first "connected". */
   offerAtMs = null;
@@ -36,9 +49,7 @@ export class Publisher {
     this.#audio = this.pc.addTransceiver(audio ?? "audio", {
       direction: "sendonly", streams: [stream],
     });
-    this.#video = addLayeredVideo(this.pc, video ?? "video", stream, {
-      maxBitrate, maxFramerate: MAX_FRAMERATE,
-    });
+    this.#video = addVideo(this.pc, video ?? "video", stream, encodings(maxBitrate));
     preferCodecs(this.#video);
     this.#stopWatching = watchConnection(this.pc, (state) => {
       if (state === "connected") this.connectedAtMs ??= performance.now();
@@ -61,17 +72,29 @@ export class Publisher {
   async replaceTrack(kind, track) {
     if (kind === "video") hintMotion(track);
     await (kind === "video" ? this.#video : this.#audio).sender.replaceTrack(track);
+    if (kind === "video") await this.#configure({});
   }
 
   async setQuality(quality) {
     await this.#configure({ maxBitrate: QUALITIES[quality].maxBitrate });
   }
 
-  async #configure(encoding) {
+  /** Send these qualities, by rid, and no other; the best one always. */
+  async wantQualities(rids) {
+    this.#wanted = rids;
+    await this.#configure({});
+  }
+
+  async #configure(best) {
     const { sender } = this.#video;
+    const height = sender.track?.getSettings?.().height ?? 0;
     try {
       const parameters = sender.getParameters();
-      Object.assign(parameters.encodings[0], encoding);
+      Object.assign(parameters.encodings.at(-1), best);
+      for (const encoding of parameters.encodings.slice(0, -1)) {
+        const { minHeight } = LOWER.find(({ rid }) => rid === encoding.rid);
+        encoding.active = this.#wanted.includes(encoding.rid) && height >= minHeight;
+      }
       parameters.degradationPreference = "maintain-resolution";
       await sender.setParameters(parameters);
     } catch {
@@ -87,8 +110,9 @@ export class Publisher {
   async sample() {
     const report = await this.pc.getStats();
     const streams = [...report.values()].filter((entry) => entry.type === "outbound-rtp");
-    const video = streams.find((entry) => entry.kind === "video");
-    if (!video?.frameWidth) return null;
+    const video = streams.filter((entry) => entry.kind === "video" && entry.frameWidth)
+      .sort((a, b) => b.frameWidth - a.frameWidth)[0];
+    if (!video) return null;
     const bytes = streams.reduce((sum, entry) => sum + (entry.bytesSent ?? 0), 0);
     const before = this.#lastSample;
     this.#lastSample = { bytes, atMs: video.timestamp };
@@ -114,15 +138,26 @@ function hintMotion(track) {
 }
 
 /**
- * Add the video in temporal layers, so that the server can send viewers with little bandwidth fewer
- * frames instead of frozen ones. A browser that knows no layers sends plain video.
+ * The video in qualities and temporal layers, so that the server can send viewers with little
+ * bandwidth fewer frames or a smaller picture instead of a frozen one.
  */
-function addLayeredVideo(pc, track, stream, encoding) {
+function encodings(maxBitrate) {
+  const common = { maxFramerate: MAX_FRAMERATE, scalabilityMode: "L1T3" };
+  const lower = LOWER.map(({ minHeight, ...encoding }) => ({ ...common, ...encoding, active: false }));
+  return [...lower, { ...common, rid: BEST_RID, maxBitrate }];
+}
+
+/** Add the video as well as the browser can: some know no layers, some no simulcast. */
+function addVideo(pc, track, stream, sendEncodings) {
   const init = { direction: "sendonly", streams: [stream] };
-  try {
-    const layered = { ...encoding, scalabilityMode: "L1T3" };
-    return pc.addTransceiver(track, { ...init, sendEncodings: [layered] });
-  } catch {
-    return pc.addTransceiver(track, { ...init, sendEncodings: [encoding] });
+  const { rid, scalabilityMode, ...plain } = sendEncodings.at(-1);
+  const attempts = [sendEncodings, [{ ...plain, scalabilityMode }], [plain]];
+  for (const attempt of attempts.slice(0, -1)) {
+    try {
+      return pc.addTransceiver(track, { ...init, sendEncodings: attempt });
+    } catch {
+      // The next attempt asks for less.
+    }
   }
+  return pc.addTransceiver(track, { ...init, sendEncodings: attempts.at(-1) });
 }
