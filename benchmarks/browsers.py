@@ -27,7 +27,7 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=30",
     "--autoplay-policy=no-user-gesture-required",
 ]
 TIMEOUT_S = 20.0
@@ -38,7 +38,8 @@ _STATISTICS = """async (kind) => {
   if (!pc) return found;
   (await pc.getStats()).forEach((r) => {
     if (r.type.endsWith("-rtp") && r.kind === kind && !r.type.startsWith("remote")) {
-      Object.assign(found, r);
+      // Of a host's qualities the best one: the others come and go.
+      if ((r.frameWidth ?? 0) >= (found.frameWidth ?? 0)) Object.assign(found, r);
     }
   });
   return found;

@@ -17,9 +17,12 @@ ESTIMATE_FRESH_S = 5.0
 # Estimators dip for a moment whenever a browser is busy; a way that is too narrow stays so.
 SHORT_OF = 0.7
 SHORT_FOR_S = 2.0
-# draft-ietf-rmcat-gcc-02 section 6: above is congestion, below is noise.
+# draft-ietf-rmcat-gcc-02 section 6: above is congestion.
 LOSS_HIGH = 0.10
-LOSS_LOW = 0.02
+# Reports of what was sent before a change come for so long after it.
+SETTLE_S = 2.0
+# What waits on a way that is full; jitter of radio links is less.
+QUEUE_LONG_S = 0.15
 HOLD_FIRST_S = 3.0
 HOLD_MAX_S = 60.0
 # A step that lasted so long was right.
@@ -28,6 +31,10 @@ PROVEN_S = 10.0
 FIT = 0.9
 # An estimate that has not grown for so long has met the width of the way.
 PAD_PATIENCE_S = 5.0
+# REMB grows to half above what is received, so a way that is not full shows this headroom.
+HEADROOM = 1.15
+# Below, even a small picture takes minutes.
+PACE_MIN_BPS = 20_000.0
 # Halving width and height takes about so much of the bits away.
 QUALITY_STEP = 4.0
 
@@ -68,17 +75,24 @@ def ladder_of(rates_bps: Sequence[Sequence[float]]) -> list[Rung]:
 class RungChooser:
     """Choose a viewer's rung.
 
+    Args:
+        can_pad: Whether the viewer can be sent more than it needs.
+
     Attributes:
         rung: The present choice.
+        is_starved: Whether even the lowest rung is too much.
         padded_bps: What to send more than the video, so that the estimate can grow; 0 for nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_pad: bool = True) -> None:
         self.rung = BEST
+        self.is_starved = False
         self.padded_bps = 0.0
+        self._can_pad = can_pad
         self._estimate_bps: float | None = None
         self._estimated_at = 0.0
         self._loss = 0.0
+        self._queueing_s = 0.0
         self._short_since: float | None = None
         self._hold_s = HOLD_FIRST_S
         self._changed_at = 0.0
@@ -86,105 +100,159 @@ class RungChooser:
         self._climbed_at: float | None = None
         # The highest estimate since padding began, and when it was seen.
         self._reached: tuple[float, float] | None = None
+        # What the way carried at the last step down.
+        self._carried_bps = 0.0
 
     def estimated(self, bitrate_bps: float, now: float) -> None:
         """Take a REMB."""
         self._estimate_bps, self._estimated_at = bitrate_bps, now
 
-    def lost(self, fraction: float) -> None:
-        """Take the loss (0..1) of a receiver report on the video."""
-        self._loss = fraction
+    def lost(self, fraction: float, queueing_s: float) -> None:
+        """Take the loss (0..1) of a receiver report on the video, and what waits on the way."""
+        self._loss, self._queueing_s = fraction, queueing_s
 
     def choose(self, ladder: Sequence[Rung], beside_bps: float, now: float) -> Rung:
-        """Return what to send.
+        """Return what to send; while the viewer :attr:`is_starved`, what of it is possible.
 
         Args:
             ladder: What there is at present, the lowest first; at least one.
             beside_bps: What the sound takes of the way.
             now: Seconds.
         """
+        costs_bps = [rung.rate_bps + beside_bps for rung in ladder]
         place = _place(ladder, self.rung)
-        taken_bps = ladder[place].rate_bps + beside_bps
-        if self._is_short(taken_bps, now):
-            place = self._step_down(ladder, place, beside_bps, now)
-        elif place + 1 < len(ladder) and self._may_climb(ladder[place + 1], beside_bps, now):
+        if ladder[place][:2] != self.rung[:2]:
+            # The host sends something else than before.
+            place = self._fitting(costs_bps[: place + 1], now)
+        before = place
+        if self.is_starved:
+            is_smaller = ladder[0].quality > self.rung.quality
+            if is_smaller or self._may_climb(costs_bps[0], now):
+                self.is_starved = False
+                self._changed_at = self._climbed_at = now
+        elif self._is_short(costs_bps[place], now):
+            place = self._step_down(costs_bps, place, now)
+        elif place + 1 < len(ladder) and self._may_climb(
+            costs_bps[place + 1], now, present_bps=costs_bps[place]
+        ):
             place += 1
             self._changed_at = self._climbed_at = now
         elif self._climbed_at is not None and now - self._climbed_at > PROVEN_S:
             self._hold_s, self._climbed_at = HOLD_FIRST_S, None
         self.rung = ladder[place]
-        self._pad(ladder, place, beside_bps, now)
+        is_below = place == before and place + 1 < len(ladder) and not self.is_starved
+        self.padded_bps = self._padding_bps(*costs_bps[place : place + 2], now) if is_below else 0.0
         return self.rung
 
-    def wished_quality(self, best_bps: float, count: int, now: float) -> int:
-        """Return the quality that would suit the viewer, whether the host sends it or not.
+    def _fitting(self, costs_bps: Sequence[float], now: float) -> int:
+        """Find the highest rung that fits; the lowest when none does."""
+        carried_bps = self._carried(now)
+        return max((i for i, cost in enumerate(costs_bps) if cost <= FIT * carried_bps), default=0)
+
+    def _carried(self, now: float) -> float:
+        """Return what the way carries, as far as that is known."""
+        estimate = self._fresh_estimate(now)
+        known = [] if estimate is None else [estimate]
+        if now - self._changed_at < PROVEN_S or not known:
+            known.append(self._carried_bps)
+        return min(known)
+
+    def pace_bps(self, beside_bps: float, now: float) -> float:
+        """Return what a starved viewer's way carries beside the sound."""
+        return max(PACE_MIN_BPS, FIT * self._carried(now) - beside_bps)
+
+    def wished_qualities(self, best_bps: float, count: int, now: float) -> list[int]:
+        """Return the qualities that would suit the viewer, whether the host sends them or not.
 
         Args:
             best_bps: What the host's best quality takes.
             count: Of qualities.
             now: Seconds.
         """
-        estimate = self._fresh_estimate(now)
-        if self.rung[:2] == BEST[:2] or estimate is None:
-            return self.rung.quality
-        expected = [best_bps / QUALITY_STEP**quality for quality in range(count)]
-        return next((q for q in range(count) if expected[q] <= FIT * estimate), count - 1)
+        if self.rung[:2] == BEST[:2] and not self.is_starved:
+            return [0]
+        # Who is short of bandwidth may soon be shorter of it: the lowest is there by then.
+        wished = [self.rung.quality, count - 1]
+        better = self.rung.quality - 1
+        if better > 0 and self._may_climb(best_bps / QUALITY_STEP**better, now):
+            wished.append(better)
+        return wished
 
-    def _is_short(self, rate_bps: float, now: float) -> bool:
-        estimate = self._fresh_estimate(now)
-        is_lossy = self._loss >= LOSS_HIGH
-        too_narrow = estimate is not None and estimate < SHORT_OF * rate_bps
-        if not too_narrow and not is_lossy:
+    def _is_short(self, cost_bps: float, now: float) -> bool:
+        if now - self._changed_at < SETTLE_S:
+            return False
+        if self._is_congested(cost_bps, now):
+            return True
+        if not self._is_narrow(cost_bps, now):
             self._short_since = None
             return False
         if self._short_since is None:
             self._short_since = now
-        # Losses alone may be those of a bad radio link, which fewer frames do not mend.
-        if is_lossy and estimate is not None and estimate < rate_bps:
-            return True
-        return too_narrow and now - self._short_since >= SHORT_FOR_S
+        return now - self._short_since >= SHORT_FOR_S
+
+    def _is_narrow(self, cost_bps: float, now: float) -> bool:
+        estimate = self._fresh_estimate(now)
+        return estimate is not None and estimate < SHORT_OF * cost_bps
+
+    def _is_congested(self, cost_bps: float, now: float) -> bool:
+        """Tell whether much is lost, and because of what is sent.
+
+        Losses alone may be those of a bad radio link, which fewer frames do not mend. REMB alone
+        does not see a short queue that is always full.
+        """
+        is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(cost_bps, now)
+        return self._loss >= LOSS_HIGH and is_full
 
     def _fresh_estimate(self, now: float) -> float | None:
         is_fresh = now - self._estimated_at <= ESTIMATE_FRESH_S
         return self._estimate_bps if is_fresh else None
 
-    def _step_down(self, ladder: Sequence[Rung], place: int, beside_bps: float, now: float) -> int:
-        if place == 0:
-            return 0  # there is nothing to leave out, maybe because there is one rung only
-        if self._climbed_at is not None and now - self._climbed_at <= PROVEN_S:
-            self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
-        self._changed_at, self._climbed_at = now, None
-        self._short_since = None
-        estimate = self._estimate_bps or 0.0
-        fitting = [i for i in range(place) if _fits(ladder[i], beside_bps, estimate)]
-        return max(fitting, default=0)
+    def _step_down(self, costs_bps: Sequence[float], place: int, now: float) -> int:
+        """Go down to what fits; where nothing does, to the lowest rung or to stills."""
+        is_congested = self._is_congested(costs_bps[place], now)
+        if place == 0 and not is_congested:
+            return 0
+        self._wait_longer_if(self._climbed_at is not None and now - self._climbed_at <= PROVEN_S)
+        self._changed_at, self._climbed_at, self._short_since = now, None, None
+        estimate = self._fresh_estimate(now)
+        arrived_bps = costs_bps[place] * (1 - self._loss if is_congested else 1)
+        self._carried_bps = arrived_bps if estimate is None else min(arrived_bps, estimate)
+        if is_congested and costs_bps[0] > self._carried_bps:
+            self.is_starved = True
+        return self._fitting(costs_bps[:place], now) if place else 0
 
-    def _may_climb(self, next_rung: Rung, beside_bps: float, now: float) -> bool:
-        if now - self._changed_at < self._hold_s or self._loss > LOSS_LOW:
+    def _may_climb(self, cost_bps: float, now: float, present_bps: float | None = None) -> bool:
+        if now - self._changed_at < self._hold_s or not self._has_room:
             return False
         estimate = self._fresh_estimate(now)
-        return estimate is None or _fits(next_rung, beside_bps, estimate)
+        if estimate is None or cost_bps <= FIT * estimate:
+            return True
+        # Without padding, a way that is not full says no more than that.
+        can_try = present_bps is not None and not self._can_pad
+        return can_try and present_bps is not None and estimate >= HEADROOM * present_bps
 
-    def _pad(self, ladder: Sequence[Rung], place: int, beside_bps: float, now: float) -> None:
-        """Fill the way up to the estimate, for as long as that makes it grow."""
-        self.padded_bps = 0.0
+    @property
+    def _has_room(self) -> bool:
+        return self._loss < LOSS_HIGH and self._queueing_s < QUEUE_LONG_S
+
+    def _padding_bps(self, present_bps: float, next_bps: float, now: float) -> float:
+        """Return what fills the way up to the estimate, for as long as that makes it grow."""
         estimate = self._fresh_estimate(now)
-        may_try = now - self._changed_at >= self._hold_s and self._loss <= LOSS_LOW
-        if place + 1 == len(ladder) or estimate is None or not may_try:
+        may_try = now - self._changed_at >= self._hold_s and self._has_room
+        if estimate is None or not may_try or not self._can_pad:
             self._reached = None
-            return
-        if self._reached is None or estimate > self._reached[0]:
+        elif self._reached is None or estimate > self._reached[0]:
             self._reached = (estimate, now)
         elif now - self._reached[1] > PAD_PATIENCE_S:
-            self._wait_longer(now)
-            return
-        taken_bps = ladder[place].rate_bps + beside_bps
-        wanted_bps = (ladder[place + 1].rate_bps + beside_bps) / FIT
-        self.padded_bps = max(0.0, min(wanted_bps, estimate) - taken_bps)
+            self._wait_longer_if(True)
+            self._changed_at, self._reached = now, None
+        if self._reached is None or estimate is None:
+            return 0.0
+        return max(0.0, min(next_bps / FIT, estimate) - present_bps)
 
-    def _wait_longer(self, now: float) -> None:
-        self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
-        self._changed_at = now
+    def _wait_longer_if(self, failed: bool) -> None:
+        if failed:
+            self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
 
 
 def _place(ladder: Sequence[Rung], rung: Rung) -> int:
@@ -193,7 +261,3 @@ def _place(ladder: Sequence[Rung], rung: Rung) -> int:
         i for i, r in enumerate(ladder) if (-r.quality, r.layer) <= (-rung.quality, rung.layer)
     ]
     return max(below, default=0)
-
-
-def _fits(rung: Rung, beside_bps: float, estimate_bps: float) -> bool:
-    return rung.rate_bps + beside_bps <= FIT * estimate_bps

@@ -95,6 +95,7 @@ class Broadcast:
         self._on_filter_keyframe = on_filter_keyframe
         self._on_qualities_wanted = on_qualities_wanted
         self._wanted: tuple[str, ...] = ()
+        self._padded: list[str] = []
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
         self._departed = {kind: ForwarderCounters() for kind in self.tracks}
@@ -401,6 +402,9 @@ class Broadcast:
                 )
                 wishes.ask()
         self._adapt(now)
+        for viewer in self._padded:
+            if viewer in self.subscriptions:
+                self.subscriptions[viewer].pad(viewer, self.qualities.track_of(viewer), now)
         self._ask_keyframes(now)
         if now >= self._reports_at:
             self._reports_at = now + REPORTS_EVERY_S
@@ -416,8 +420,9 @@ class Broadcast:
         wished = []
         for viewer, subscription in self.subscriptions.items():
             rung = subscription.choose(ladder, now)
-            self.qualities.send(viewer, rung)
-            wished += [rung.quality, subscription.wished(self.qualities.best_bps, count, now)]
+            self.qualities.send(viewer, rung, subscription.stills_bps(now), now)
+            wished += subscription.wished(self.qualities.best_bps, count, now)
+        self._padded = [v for v, s in self.subscriptions.items() if s.is_padded]
         self._want([] if self._is_filtered else self.qualities.wish(wished, now))
 
     def _want(self, qualities: Sequence[int]) -> None:

@@ -35,6 +35,8 @@ FIRST_SEQUENCE_MAX = 1 << 15
 ALL_LAYERS = 3
 # Encoders in use make at most three.
 TEMPORAL_LAYERS = 3
+# What is sent at a time to fill a way: 20 ms of 4 Mb/s.
+PAD_PACKETS_MAX = 16
 # A millisecond: what lies between frames that are stamped anew, see :meth:`Forwarder.hand_over`.
 STAMP_TICKS = 90
 
@@ -83,6 +85,7 @@ class ForwarderCounters:
     repaired: int = 0
     repairs_refused: int = 0
     repairs_missed: int = 0
+    padded: int = 0
 
     def add(self, other: "ForwarderCounters") -> None:
         """Add another viewer's counts."""
@@ -491,6 +494,28 @@ class Forwarder:
         self._counters.repairs_missed += (len(written) - len(sent)) // copies
         self._send_again(sent)
         return is_hopeful and len(sent) == len(written)
+
+    def pad(self, history: PacketHistory, size_bytes: int, now: float) -> int:
+        """Send recent packets once more, so that the viewer's estimate of its way can grow.
+
+        By RTX, where a receiver drops what it has; without RTX nothing is sent.
+
+        Returns:
+            How many payload bytes were sent, at least ``size_bytes`` if all went well.
+        """
+        if self._rtx is None or self.waiting:
+            return 0
+        self._settle()
+        sent, packets = 0, []
+        for packet in history.latest(PAD_PACKETS_MAX):
+            stretch = self._numbering.place(packet.sequence)
+            written = self._write_again(packet, stretch, now) if stretch is not None else None
+            if written is not None and sent < size_bytes:
+                packets.append(written)
+                sent += len(packet.payload)
+        self._send_again(packets)
+        self._counters.padded += len(packets)
+        return sent
 
     def _write_again(self, packet: TrackPacket, stretch: Stretch, now: float) -> bytes | None:
         """Write a packet once more, for RTX or as it was."""

@@ -5,6 +5,7 @@ are the very objects that were sent; nothing is copied per viewer.
 """
 
 from collections import deque
+from itertools import islice
 
 from mediasrv.relay.packets import TrackPacket
 
@@ -88,6 +89,10 @@ class PacketHistory:
         get = self._packets.get
         found = (get(sequence) for sequence in range(first, end))
         return [packet for packet in found if packet is not None]
+
+    def latest(self, count: int) -> list[TrackPacket]:
+        """Return the packets that came last, the newest first."""
+        return list(islice(reversed(self._order), count))
 
     def clear(self) -> None:
         """Forget everything: another source goes on, and nothing of this one may leave again."""

@@ -11,6 +11,11 @@ from mediasrv.relay.lanes import Fanout
 from mediasrv.relay.rates import LayerRates
 from mediasrv.relay.track import TrackRelay
 
+# Browsers send nothing of the best quality where their uplink does not carry the others as well as
+# some 600 kb/s of it. Below this, fewer of its frames are less than those would be.
+BEST_MIN_BPS = 900_000.0
+# When it has stopped for the sake of the others, they have to wait for so long.
+BEST_FIRST_S = 30.0
 # A quality costs the host CPU and uplink, a viewer who comes back to it a few seconds.
 LINGER_S = 20.0
 
@@ -34,6 +39,7 @@ class Qualities:
         self._rates = LayerRates()
         self._flowing: set[int] = set()
         self._wished_at: dict[int, float] = {}
+        self._best_first_until = 0.0
 
     def begin(self, count: int) -> None:
         """Take another publication, in ``count`` qualities; everybody begins at the best one."""
@@ -69,15 +75,26 @@ class Qualities:
         for track in self.tracks:
             track.remove(viewer)
 
-    def send(self, viewer: str, rung: Rung) -> None:
-        """Let a viewer have the video like this from now on, or from the next keyframe of it."""
+    def send(self, viewer: str, rung: Rung, stills_bps: float | None, now: float) -> None:
+        """Let a viewer have the video like this from now on, or from the next keyframe of it.
+
+        Args:
+            viewer: Its id.
+            rung: What it is to get.
+            stills_bps: The pace of keyframes when it is to get nothing else, None for all frames.
+            now: Seconds.
+        """
         target, present = self.tracks[rung.quality], self.track_of(viewer)
         for track in self.tracks:
             if track is not target:
                 track.forget(viewer)
         if target is present:
             target.forget(viewer)
-            target.want_layer(viewer, rung.layer)
+            if stills_bps is not None:
+                target.show_stills(viewer, stills_bps, now)
+            else:
+                target.show_moving(viewer)
+                target.want_layer(viewer, rung.layer)
         elif viewer in present.forwarders:
             if not target.is_expecting(viewer):
                 target.keyframes.ask()
@@ -98,11 +115,15 @@ class Qualities:
             least_bps = self.best_bps / QUALITY_STEP**quality
             factor = max(1.0, least_bps / max(rates[quality]))
             rates[quality] = [rate * factor for rate in rates[quality]]
+        if 0 in self._flowing and 0 not in begun:
+            self._best_first_until = now + BEST_FIRST_S
         self._flowing = begun
         return ladder_of(rates)
 
     def wish(self, qualities: Sequence[int], now: float) -> list[int]:
         """Note which qualities viewers would take; returns those that the host is to send."""
+        if now < self._best_first_until or self.best_bps < BEST_MIN_BPS:
+            return [0]
         for quality in qualities:
             self._wished_at[quality] = now
         return [0, *(q for q, at in sorted(self._wished_at.items()) if q and now - at <= LINGER_S)]

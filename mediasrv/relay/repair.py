@@ -54,13 +54,15 @@ class RoundTrip:
 
     Attributes:
         rtt_s: Smoothed, bounded.
+        queueing_s: How much longer the last one took than the shortest did: what waits on the way.
     """
 
-    __slots__ = ("_measured", "rtt_s")
+    __slots__ = ("_least_s", "queueing_s", "rtt_s")
 
     def __init__(self) -> None:
         self.rtt_s = RTT_DEFAULT_S
-        self._measured = False
+        self.queueing_s = 0.0
+        self._least_s: float | None = None
 
     def echoed(self, last_report: int, delay: int, now: float) -> None:
         """Take a report block's echo of our sender report; both in 1/65536 s, 0 for none."""
@@ -70,5 +72,9 @@ class RoundTrip:
         if elapsed >= 1 << 31:
             return  # clocks that disagree, or a forged echo
         rtt_s = min(RTT_MAX_S, max(RTT_MIN_S, elapsed / 65536))
-        self.rtt_s = rtt_s if not self._measured else self.rtt_s + (rtt_s - self.rtt_s) / 8
-        self._measured = True
+        if self._least_s is None:
+            self.rtt_s = self._least_s = rtt_s
+        self.rtt_s += (rtt_s - self.rtt_s) / 8
+        # A way that has become longer for good is not one with a queue.
+        self._least_s = min(rtt_s, self._least_s + (rtt_s - self._least_s) / 64)
+        self.queueing_s = rtt_s - self._least_s

@@ -15,6 +15,8 @@ from mediasrv.relay.track import TrackRelay
 SENDER_REPORT_S = 2.0
 # From this share of losses on a repair is lost too often to be sent only once.
 LOSSY = 0.02
+# A timer that comes late must not make a burst.
+PAD_SPAN_MAX_S = 0.1
 # What browsers send of Opus at most when nobody asks for more, headers and protection included.
 SOUND_BPS = 50_000
 
@@ -76,7 +78,10 @@ class Subscription:
         self._outlet = outlet
         self._cname = cname
         self._kinds = {forwarder.ssrc: kind for kind, forwarder in self.forwarders.items()}
-        self._chooser = RungChooser()
+        has_rtx = any(track.kind == "video" and track.retransmission for track in tracks)
+        self._chooser = RungChooser(can_pad=has_rtx)
+        self._padded_at = 0.0
+        self._padding_bytes = 0.0
         self._reported_video: TrackRelay | None = None
 
     def receive(
@@ -112,7 +117,9 @@ class Subscription:
         elif isinstance(message, rtcp.KeyframeRequest):
             if any(self._kinds.get(ssrc) == "video" for ssrc in message.media_ssrcs):
                 self.counters.keyframe_requests += 1
-                keyframes.ask()
+                # Who gets stills gets the next one when its way can take it.
+                if not self._chooser.is_starved:
+                    keyframes.ask()
         elif isinstance(message, rtcp.BitrateEstimate):
             self.estimate_bps = message.bitrate_bps
             self._chooser.estimated(message.bitrate_bps, now)
@@ -125,16 +132,38 @@ class Subscription:
             self.round_trip.echoed(block.last_report, block.delay, now)
             if kind == "video":
                 self.loss = block.fraction_lost / 256
-                self._chooser.lost(self.loss)
+                self._chooser.lost(self.loss, self.round_trip.queueing_s)
 
     def choose(self, ladder: Sequence[Rung], now: float) -> Rung:
         """Choose anew what the viewer gets of the video; see :meth:`RungChooser.choose`."""
-        beside_bps = SOUND_BPS if "audio" in self.forwarders else 0
-        return self._chooser.choose(ladder, beside_bps, now)
+        return self._chooser.choose(ladder, self._beside_bps, now)
 
-    def wished(self, best_bps: float, count: int, now: float) -> int:
-        """Return the quality that suits the viewer; see :meth:`RungChooser.wished_quality`."""
-        return self._chooser.wished_quality(best_bps, count, now)
+    def stills_bps(self, now: float) -> float | None:
+        """Return at what pace the viewer gets keyframes only; None when it gets all frames."""
+        if not self._chooser.is_starved:
+            return None
+        return self._chooser.pace_bps(self._beside_bps, now)
+
+    @property
+    def _beside_bps(self) -> float:
+        return SOUND_BPS if "audio" in self.forwarders else 0.0
+
+    def wished(self, best_bps: float, count: int, now: float) -> list[int]:
+        """Return the qualities that suit the viewer; see :meth:`RungChooser.wished_qualities`."""
+        return self._chooser.wished_qualities(best_bps, count, now)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether :meth:`pad` has something to do."""
+        return self._chooser.padded_bps > 0
+
+    def pad(self, viewer: str, video: TrackRelay, now: float) -> None:
+        """Fill the viewer's way, as far as the choice of what it gets needs that; call often."""
+        elapsed_s, self._padded_at = now - self._padded_at, now
+        self._padding_bytes += self._chooser.padded_bps / 8 * min(elapsed_s, PAD_SPAN_MAX_S)
+        if self._padding_bytes > 0:
+            sent_bytes = video.pad(viewer, int(self._padding_bytes), now)
+            self._padding_bytes = self._padding_bytes - sent_bytes if sent_bytes else 0.0
 
     def report(self, tracks: Mapping[str, TrackRelay], now: float) -> None:
         """Send the sender report of each track that has a clock, when it is time.

@@ -12,6 +12,7 @@ from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.lanes import Fanout, Lane, PlainGroup
 from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
+from mediasrv.relay.stills import Stills
 from mediasrv.relay.timeline import Timeline
 
 # Packets of a frame wait for its marker, so that they leave in one send; a keyframe that the host
@@ -101,6 +102,7 @@ class TrackRelay:
         self._lane_of: dict[str, Lane] = {}
         self._singles: dict[str, Forwarder] = {}
         self._joining: dict[str, _Joiner] = {}
+        self._stills: dict[str, Stills] = {}
         self._expected: dict[str, tuple[TrackRelay, int]] = {}
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
@@ -118,7 +120,11 @@ class TrackRelay:
         """
         self.flush(now)
         self.history.clear()
+        for stills in self._stills.values():
+            stills.stop()
         for viewer, forwarder in self.forwarders.items():
+            if viewer in self._stills:
+                continue
             self._single_out(viewer)
             forwarder.interrupt(is_torn=self._is_torn or viewer in self._joining)
             self._singles[viewer] = forwarder
@@ -190,6 +196,7 @@ class TrackRelay:
     def due_at(self) -> float | None:
         """When :meth:`advance` must be called at the latest; None when nothing waits."""
         times = [joiner.due_at for joiner in self._joining.values()]
+        times += [stills.due_at for stills in self._stills.values()]
         if self._pending:
             times.append(self._pending_since + HOLD_S)
         return min(times, default=None)
@@ -201,6 +208,9 @@ class TrackRelay:
         for viewer, joiner in list(self._joining.items()):
             if joiner.due_at <= now:
                 self._feed(viewer, joiner, CATCH_UP_BYTES, now)
+        for stills in self._stills.values():
+            if stills.due_at <= now and stills.advance(self.history, now):
+                self.keyframes.ask()
 
     def flush(self, now: float) -> None:
         """Send what waits to every viewer, in the order of its numbers."""
@@ -301,6 +311,7 @@ class TrackRelay:
         self.forwarders.pop(viewer, None)
         self._singles.pop(viewer, None)
         self._joining.pop(viewer, None)
+        self._stills.pop(viewer, None)
         self._expected.pop(viewer, None)
 
     # From one quality of a video to another
@@ -331,11 +342,45 @@ class TrackRelay:
     def take_over(self, viewer: str, source: "TrackRelay", layer: int) -> None:
         """Send to a viewer of another track from the next keyframe on, and that track no more."""
         forwarder = source.forwarders[viewer]
+        source.show_moving(viewer)
         is_torn = source._is_torn or viewer in source._joining
         source.remove(viewer)
         forwarder.hand_over(source.timeline.position, is_torn=is_torn)
         forwarder.want_layer(layer)
         self.forwarders[viewer] = self._singles[viewer] = forwarder
+
+    # Viewers who get less
+
+    def show_stills(self, viewer: str, pace_bps: float, now: float) -> None:
+        """Send a viewer keyframes only, at this pace; :meth:`show_moving` ends it."""
+        forwarder = self.forwarders.get(viewer)
+        if forwarder is None:
+            return
+        if viewer not in self._stills:
+            self._single_out(viewer)
+            forwarder.interrupt(is_torn=self._is_torn or viewer in self._joining)
+            self._singles.pop(viewer, None)
+            self._joining.pop(viewer, None)
+            self._stills[viewer] = Stills(forwarder, now)
+        self._stills[viewer].pace_bps = pace_bps
+
+    def show_moving(self, viewer: str) -> None:
+        """Send a viewer all frames again, from the next keyframe on."""
+        stills = self._stills.pop(viewer, None)
+        if stills is not None:
+            stills.stop()
+            self._singles[viewer] = stills.forwarder
+            self.keyframes.ask()
+
+    def shows_stills(self, viewer: str) -> bool:
+        """Tell whether a viewer gets keyframes only."""
+        return viewer in self._stills
+
+    def pad(self, viewer: str, size_bytes: int, now: float) -> int:
+        """Fill a viewer's way, see :meth:`Forwarder.pad`; one who catches up has it full."""
+        if viewer in self._joining or viewer not in self.forwarders:
+            return 0
+        return self.forwarders[viewer].pad(self.history, size_bytes, now)
 
     def want_layer(self, viewer: str, layer: int) -> None:
         """Choose a viewer's highest temporal layer; in mid-frame it stays until the next call."""
@@ -405,7 +450,7 @@ class TrackRelay:
         if forwarder is None:
             return
         is_hopeful = forwarder.resend(numbers, self.history, now, rtt_s, is_lossy=is_lossy)
-        if not is_hopeful and self._seekable:
+        if not is_hopeful and self._seekable and viewer not in self._stills:
             self.keyframes.ask()
 
     # Time

@@ -25,5 +25,7 @@ class BandwidthEstimate:
         if now_s > self._least_s + 0.03:
             self.bitrate_bps = min(before, 0.85 * received_bps)
         else:
-            self.bitrate_bps = min(before * 1.08**interval_s, 1.5 * received_bps + 10_000)
+            # AimdRateControl of the WebRTC sources: little traffic stops growth and takes nothing.
+            grown = min(before * 1.08**interval_s, 1.5 * received_bps + 10_000)
+            self.bitrate_bps = max(before, grown)
         return int(self.bitrate_bps)

@@ -277,7 +277,9 @@ class ModelViewer:
             self._keyframe_required = False
             self._decoded.clear()
         self._decoded.add(first.frame)
-        assert not self.shown or first.frame > self.shown[-1].frame, "time runs backwards"
+        # A keyframe of another quality may be of the image that was shown last.
+        least = self.shown[-1].frame + (not first.keyframe) if self.shown else 0
+        assert first.frame >= least, "time runs backwards"
         self.shown.append(Shown(self.time.now, first.frame, first.shot))
         self._progress_at = self._stirred_at = self.time.now
 

@@ -3,7 +3,7 @@
 Only bytes pass: what these tests demand holds for any relay behind ``Broadcast``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +11,7 @@ from benchmarks.impairment import Conditions, Link
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import Broadcast
 from mediasrv.relay.forwarder import Retransmission
+from mediasrv.relay.publisher import IncomingTrack
 from tests.relay_fakes import (
     AUDIO_SSRC,
     HOST_TRACKS,
@@ -179,16 +180,29 @@ class NetworkRoom:
         self.began = self.time.now
         self.viewers: list[ConnectedViewer] = []
         self._armed = False
-        self.broadcast = Broadcast(on_frame=lambda frame: None, on_filter_keyframe=lambda: None)
+        self.broadcast = Broadcast(
+            on_frame=lambda frame: None,
+            on_filter_keyframe=lambda: None,
+            on_qualities_wanted=self._tell_qualities,
+        )
         conditions = up or Conditions(delay_s=0.01)
         # What goes back to the host suffers as what it sends.
         self.from_host = CarriedLink(self.time, f"{seed}/host/up", conditions, self._take_from_host)
-        camera = LayeredCamera(self.time, bitrate_bps, layers=layers)
-        self.host = ModelHost(self.time, self.from_host, camera)
+        self.host = self._make_host(bitrate_bps, layers)
         self.to_host = CarriedLink(self.time, f"{seed}/host/down", conditions, self.host.receive)
         self.host_outlet = LinkedOutlet().attach(self.to_host)
-        self.broadcast.publish(HOST_TRACKS, self.host_outlet, 0xCAFE)
+        self.broadcast.publish(self.host_tracks, self.host_outlet, 0xCAFE)
         self.time.every(TICK_S, self._tick)
+
+    host_tracks: Sequence[IncomingTrack] = HOST_TRACKS
+
+    def _make_host(self, bitrate_bps: int, layers: int) -> ModelHost:
+        camera = LayeredCamera(self.time, bitrate_bps, layers=layers)
+        return ModelHost(self.time, self.from_host, camera)
+
+    def _tell_qualities(self, rids: tuple[str, ...]) -> None:
+        """A host without simulcast is never told."""
+        raise AssertionError(rids)
 
     def _tick(self) -> None:
         self.broadcast.tick(self.time.now)
