@@ -289,7 +289,7 @@ class Node:
     def _tell_qualities(self, room: str, rids: tuple[str, ...]) -> None:
         connection = self._connections.get(self._hosts.get(room, PeerId("")))
         if connection is not None and rids:
-            connection.outbox.send(QualitiesWanted(rids=rids))
+            connection.outbox.send(QualitiesWanted(rids=list(rids)))
 
     # Consequences
 

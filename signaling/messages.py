@@ -229,7 +229,7 @@ class QualitiesWanted(Event):
     """To a host with simulcast: send these qualities, and no other."""
 
     type: Literal["qualities_wanted"] = "qualities_wanted"
-    rids: tuple[str, ...]
+    rids: list[str]
 
 
 class PeerJoined(Event):

@@ -212,14 +212,17 @@ class RungChooser:
         is_congested = self._is_congested(costs_bps[place], now)
         if place == 0 and not is_congested:
             return 0
-        self._wait_longer_if(self._climbed_at is not None and now - self._climbed_at <= PROVEN_S)
+        has_failed = self._climbed_at is not None and now - self._climbed_at <= PROVEN_S
         self._changed_at, self._climbed_at, self._short_since = now, None, None
         estimate = self._fresh_estimate(now)
         arrived_bps = costs_bps[place] * (1 - self._loss if is_congested else 1)
         self._carried_bps = arrived_bps if estimate is None else min(arrived_bps, estimate)
         if is_congested and costs_bps[0] > self._carried_bps:
             self.is_starved = True
-        return self._fitting(costs_bps[:place], now) if place else 0
+        if has_failed:
+            self._wait_longer()
+            return max(0, place - 1)  # what was there before has proved itself
+        return self._fitting(costs_bps[:place], now)
 
     def _may_climb(self, cost_bps: float, now: float, present_bps: float | None = None) -> bool:
         if now - self._changed_at < self._hold_s or not self._has_room:
@@ -244,15 +247,14 @@ class RungChooser:
         elif self._reached is None or estimate > self._reached[0]:
             self._reached = (estimate, now)
         elif now - self._reached[1] > PAD_PATIENCE_S:
-            self._wait_longer_if(True)
+            self._wait_longer()
             self._changed_at, self._reached = now, None
         if self._reached is None or estimate is None:
             return 0.0
         return max(0.0, min(next_bps / FIT, estimate) - present_bps)
 
-    def _wait_longer_if(self, failed: bool) -> None:
-        if failed:
-            self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
+    def _wait_longer(self) -> None:
+        self._hold_s = min(HOLD_MAX_S, self._hold_s * 2)
 
 
 def _place(ladder: Sequence[Rung], rung: Rung) -> int:

@@ -421,6 +421,7 @@ class Broadcast:
         for viewer, subscription in self.subscriptions.items():
             rung = subscription.choose(ladder, now)
             self.qualities.send(viewer, rung, subscription.stills_bps(now), now)
+            self.qualities.track_of(viewer).want_patience(viewer, subscription.patience.units)
             wished += subscription.wished(self.qualities.best_bps, count, now)
         self._padded = [v for v, s in self.subscriptions.items() if s.is_padded]
         self._want([] if self._is_filtered else self.qualities.wish(wished, now))

@@ -161,6 +161,7 @@ class Forwarder:
         "_layer",
         "_numbering",
         "_outlet",
+        "_patience",
         "_payload_types",
         "_repairs",
         "_replay",
@@ -200,7 +201,7 @@ class Forwarder:
         self._layer = ALL_LAYERS
         self._repairs = RepairPolicy()
         self._replay: _Replay | None = None
-        self._tl0_offset = 0
+        self._tl0_offset = self._patience = 0
         self._came_from: Position | None = None
         self._floor_ticks: int | None = None
         self._stamps: dict[int, int] = {}
@@ -363,11 +364,7 @@ class Forwarder:
             if before.tl0 is not None and tl0 is not None:
                 tl0_offset = before.tl0 + 1 - tl0 & 0xFF
         self._numbering.begin(packet.sequence, picture_offset)
-        self._tl0_offset = tl0_offset
-        self._kinds = {
-            codec: replace(kind, tl0_offset=tl0_offset) for codec, kind in self._kinds.items()
-        }
-        self._key = {codec: kind.key for codec, kind in self._kinds.items()}
+        self._change_kinds(tl0_offset, self._patience)
         self._came_from, self._floor_ticks, self._stamps = None, before.ticks, {}
 
     def _stamped(self, batch: Batch, floor: int) -> Batch:
@@ -388,6 +385,12 @@ class Forwarder:
         else:
             self._floor_ticks = None
         return Batch(packets, batch.now)
+
+    def _change_kinds(self, tl0_offset: int, patience: int) -> None:
+        self._tl0_offset, self._patience = tl0_offset, patience
+        for codec, kind in self._kinds.items():
+            changed = replace(kind, tl0_offset=tl0_offset, patience=patience)
+            self._kinds[codec], self._key[codec] = changed, changed.key
 
     # Layers and late packets
 
@@ -431,6 +434,19 @@ class Forwarder:
         """Leave out what is above ``layer``, at once; what is below comes back where it can."""
         self.layer_wanted = layer
         self._layer = min(self._layer, layer)
+
+    @property
+    def patience(self) -> int:
+        """For how long the viewer waits for repairs, in units of 10 ms."""
+        return self._patience
+
+    def want_patience(self, patience: int) -> None:
+        """Let the viewer wait for repairs, which come by RTX, before it shows what it has.
+
+        Without RTX nothing changes: a packet that is sent again must be the same to the last byte.
+        """
+        if self._rtx is not None:
+            self._change_kinds(self._tl0_offset, patience)
 
     # Catching up
 
@@ -492,7 +508,7 @@ class Forwarder:
         written = [self._write_again(packet, stretch, now) for packet, stretch in again * copies]
         sent = [packet for packet in written if packet is not None]
         self._counters.repairs_missed += (len(written) - len(sent)) // copies
-        self._send_again(sent)
+        self._counters.repaired += self._send_again(sent)
         return is_hopeful and len(sent) == len(written)
 
     def pad(self, history: PacketHistory, size_bytes: int, now: float) -> int:
@@ -513,8 +529,7 @@ class Forwarder:
             if written is not None and sent < size_bytes:
                 packets.append(written)
                 sent += len(packet.payload)
-        self._send_again(packets)
-        self._counters.padded += len(packets)
+        self._counters.padded += self._send_again(packets)
         return sent
 
     def _write_again(self, packet: TrackPacket, stretch: Stretch, now: float) -> bytes | None:
@@ -543,12 +558,14 @@ class Forwarder:
             ssrc, sent_at = self.ssrc, packet.sent_at
         if payload_type is None:
             return None
-        extensions = dict(extension_elements(packet, self._ids, sent_at))
+        extensions = dict(extension_elements(packet, self._ids, sent_at, self._patience))
         return write_rtp(
             RtpPacket(payload_type, packet.marker, number, ticks, ssrc, extensions, payload)
         )
 
-    def _send_again(self, packets: Sequence[bytes]) -> None:
+    def _send_again(self, packets: Sequence[bytes]) -> int:
+        """Send packets as they are; returns how many left."""
+        left = 0
         buffer, overhead = self._outlet.buffer, self._outlet.overhead_bytes
         for first in range(0, len(packets), BATCH_PACKETS_MAX):
             spans, offset = [], 0
@@ -557,9 +574,10 @@ class Forwarder:
                 spans.append((offset, len(packet)))
                 offset += len(packet) + overhead
             if self._outlet.send_packets(spans, runs_of(spans, overhead)):
-                self._counters.repaired += len(spans)
+                left += len(spans)
             else:
                 self._counters.sends_failed += 1
+        return left
 
 
 def _is_before_keyframe(sequence: int, history: PacketHistory) -> bool:

@@ -19,9 +19,8 @@ BATCH_PACKETS_MAX = 128
 # What is added to a packet at most: three header extensions, RTX's number and SRTP's tag.
 GROWTH_MAX_BYTES = 64
 OUTLET_BUFFER_MIN_BYTES = BATCH_PACKETS_MAX * (PACKET_MAX_BYTES + GROWTH_MAX_BYTES)
-# Minimum 0: a viewer shows each frame as soon as it can. Maximum 500 ms (in units of 10 ms): on a
-# bad path its jitter buffer may still grow to where repair comes in time.
-PLAYOUT_DELAY = (0 << 12 | 50).to_bytes(3, "big")
+# In units of 10 ms: on a bad path a viewer's jitter buffer may grow to where repair comes in time.
+PLAYOUT_DELAY_MAX = 50
 
 # First two bytes, no sequence number, timestamp (RFC 3550 section 5.1).
 _HEAD = struct.Struct("!BBxxI")
@@ -68,18 +67,24 @@ class TrackPacket:
 
 
 def extension_elements(
-    packet: TrackPacket, ids: ExtensionIds, now: float
+    packet: TrackPacket, ids: ExtensionIds, now: float, patience: int = 0
 ) -> list[tuple[int, bytes]]:
-    """Return the header extension of a packet that leaves at ``now``, as ids and values."""
+    """Return the header extension of a packet that leaves at ``now``, as ids and values.
+
+    With ``patience`` 0 a viewer shows each frame as soon as it can; else it waits for repairs for
+    this many units of 10 ms.
+    """
     elements = []
     if ids.audio_level and packet.audio_level:
         elements.append((ids.audio_level, packet.audio_level))
     if ids.abs_send_time:
         # 24 bits of seconds in 6.18 fixed point.
         elements.append((ids.abs_send_time, (int(now * (1 << 18)) & 0xFFFFFF).to_bytes(3, "big")))
-    if ids.playout_delay and packet.starts_keyframe:
-        # It holds until it is changed, so the packets that a decoder begins at are enough.
-        elements.append((ids.playout_delay, PLAYOUT_DELAY))
+    if ids.playout_delay and (packet.starts_keyframe or patience):
+        # It holds until it is changed, so the packets that a decoder begins at are enough; where
+        # packets are lost, each says it.
+        delay = (patience << 12 | PLAYOUT_DELAY_MAX).to_bytes(3, "big")
+        elements.append((ids.playout_delay, delay))
     return elements
 
 
@@ -111,6 +116,7 @@ class LayoutKind:
     Attributes:
         tl0_offset: Added to VP8's counter of base-layer frames; 0 but for viewers who have been
             sent another quality before.
+        patience: For how long viewers wait for repairs, in units of 10 ms.
         key: The same for equal kinds; quick to look up.
     """
 
@@ -118,14 +124,15 @@ class LayoutKind:
     payload_type: int
     overhead_bytes: int
     tl0_offset: int = 0
+    patience: int = 0
 
     @property
     def key(self) -> int:
         """Return all fields as one integer."""
         ids = self.ids
         packed = ids.audio_level | ids.abs_send_time << 4 | ids.playout_delay << 8
-        packed |= self.payload_type << 12 | self.tl0_offset << 20
-        return packed | self.overhead_bytes << 28
+        packed |= self.payload_type << 12 | self.tl0_offset << 20 | self.patience << 28
+        return packed | self.overhead_bytes << 36
 
 
 class Batch:
@@ -173,7 +180,7 @@ class Batch:
         fields, pictures, spans = [], [], []
         offset, room = 0, bytes(kind.overhead_bytes)
         for packet in self.packets:
-            block = write_extensions(extension_elements(packet, kind.ids, self.now))
+            block = write_extensions(extension_elements(packet, kind.ids, self.now, kind.patience))
             head = _HEAD.pack(
                 0x90 if block else 0x80,
                 packet.marker << 7 | kind.payload_type,

@@ -11,11 +11,10 @@ from mediasrv.relay.lanes import Fanout
 from mediasrv.relay.rates import LayerRates
 from mediasrv.relay.track import TrackRelay
 
-# Browsers send nothing of the best quality where their uplink does not carry the others as well as
-# some 600 kb/s of it. Below this, fewer of its frames are less than those would be.
-BEST_MIN_BPS = 900_000.0
-# When it has stopped for the sake of the others, they have to wait for so long.
+# Browsers give lower qualities precedence, and send nothing of the best one where their uplink does
+# not carry 600 kb/s of it as well. Then it goes alone for so long, and twice as long each time.
 BEST_FIRST_S = 30.0
+BEST_FIRST_MAX_S = 600.0
 # A quality costs the host CPU and uplink, a viewer who comes back to it a few seconds.
 LINGER_S = 20.0
 
@@ -39,6 +38,7 @@ class Qualities:
         self._rates = LayerRates()
         self._flowing: set[int] = set()
         self._wished_at: dict[int, float] = {}
+        self._best_first_s = BEST_FIRST_S
         self._best_first_until = 0.0
 
     def begin(self, count: int) -> None:
@@ -50,6 +50,7 @@ class Qualities:
         self._rates = LayerRates()
         self._flowing = set()
         self._wished_at = {}
+        self._best_first_s, self._best_first_until = BEST_FIRST_S, 0.0
 
     def gather(self) -> None:
         """Let everybody get the best quality, from its next keyframe on, and nothing else."""
@@ -116,13 +117,14 @@ class Qualities:
             factor = max(1.0, least_bps / max(rates[quality]))
             rates[quality] = [rate * factor for rate in rates[quality]]
         if 0 in self._flowing and 0 not in begun:
-            self._best_first_until = now + BEST_FIRST_S
+            self._best_first_until = now + self._best_first_s
+            self._best_first_s = min(BEST_FIRST_MAX_S, 2 * self._best_first_s)
         self._flowing = begun
         return ladder_of(rates)
 
     def wish(self, qualities: Sequence[int], now: float) -> list[int]:
         """Note which qualities viewers would take; returns those that the host is to send."""
-        if now < self._best_first_until or self.best_bps < BEST_MIN_BPS:
+        if now < self._best_first_until:
             return [0]
         for quality in qualities:
             self._wished_at[quality] = now

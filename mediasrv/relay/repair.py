@@ -1,5 +1,6 @@
 """Which requests for lost packets a viewer is granted."""
 
+import math
 from dataclasses import dataclass
 
 # mediasoup and LiveKit stop at about as many; a packet that was lost so often comes too late.
@@ -8,6 +9,15 @@ TRIES_MAX = 3
 RTT_DEFAULT_S = 0.1
 RTT_MIN_S = 0.01
 RTT_MAX_S = 1.0
+# From this share of losses on a repair is lost too often to be sent only once.
+LOSSY = 0.02
+# In units of 10 ms. Few steps, because viewers who wait for as long share one layout.
+PATIENCE_STEP = 7
+PATIENCE_STEPS_MAX = 5
+# Receivers ask when the next packet comes, and look every 20 ms whether to ask again.
+ASKING_S = 0.05
+# A radio link that was bad will be so again.
+PATIENT_FOR_S = 30.0
 # A viewer that asks for more packets than this at a time has lost its path, not packets.
 REMEMBERED_MAX = 2048
 
@@ -47,6 +57,36 @@ class RepairPolicy:
     def _forget_oldest(self) -> None:
         for sequence in sorted(self._granted)[: REMEMBERED_MAX // 2]:
             del self._granted[sequence]
+
+
+class Patience:
+    """For how long a viewer should wait for repairs before it shows what it has.
+
+    Each frame at once is best where nothing is lost; else frames that are repaired would come too
+    late, and the picture would stutter.
+
+    Attributes:
+        units: Of 10 ms; 0 for not at all.
+    """
+
+    __slots__ = ("_loss", "_lossy_at", "units")
+
+    def __init__(self) -> None:
+        self.units = 0
+        self._loss = 0.0
+        self._lossy_at = 0.0
+
+    def lost(self, fraction: float, rtt_s: float, now: float) -> None:
+        """Take the loss (0..1) of a receiver report and the round trip."""
+        self._loss += (fraction - self._loss) / 4
+        if self._loss >= LOSSY:
+            self._lossy_at = now
+            # Enough for a second request, when the first repair was lost as well.
+            wanted_s = 2 * rtt_s + ASKING_S
+            steps = min(PATIENCE_STEPS_MAX, math.ceil(wanted_s * 100 / PATIENCE_STEP))
+            self.units = steps * PATIENCE_STEP
+        elif now - self._lossy_at > PATIENT_FOR_S:
+            self.units = 0
 
 
 class RoundTrip:

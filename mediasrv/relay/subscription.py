@@ -8,13 +8,11 @@ from mediasrv.relay.adaptation import Rung, RungChooser
 from mediasrv.relay.forwarder import Forwarder, Outlet, Retransmission
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.packets import ExtensionIds
-from mediasrv.relay.repair import RoundTrip
+from mediasrv.relay.repair import LOSSY, Patience, RoundTrip
 from mediasrv.relay.track import TrackRelay
 
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
 SENDER_REPORT_S = 2.0
-# From this share of losses on a repair is lost too often to be sent only once.
-LOSSY = 0.02
 # A timer that comes late must not make a burst.
 PAD_SPAN_MAX_S = 0.1
 # What browsers send of Opus at most when nobody asks for more, headers and protection included.
@@ -52,6 +50,7 @@ class Subscription:
     Attributes:
         forwarders: By kind.
         round_trip: To the viewer.
+        patience: For how long it waits for repairs.
         estimate_bps: The viewer's last REMB; None before the first.
         loss: Share (0..1) of the video that its last receiver report missed.
         counters: What it asked for.
@@ -71,6 +70,7 @@ class Subscription:
             for track in tracks
         }
         self.round_trip = RoundTrip()
+        self.patience = Patience()
         self.estimate_bps: int | None = None
         self.loss = 0.0
         self.counters = SubscriptionCounters()
@@ -132,6 +132,7 @@ class Subscription:
             self.round_trip.echoed(block.last_report, block.delay, now)
             if kind == "video":
                 self.loss = block.fraction_lost / 256
+                self.patience.lost(self.loss, self.round_trip.rtt_s, now)
                 self._chooser.lost(self.loss, self.round_trip.queueing_s)
 
     def choose(self, ladder: Sequence[Rung], now: float) -> Rung:

@@ -70,6 +70,7 @@ class Timeline:
         self._picture = _Counter()
         self._tl0 = _Counter()
         self._new_clock = True
+        self._splice_s = SPLICE_S
 
     def splice(self, *, new_clock: bool) -> None:
         """Let the next packet come from another source.
@@ -79,13 +80,13 @@ class Timeline:
                 host); False when they are the same clock (the filter switched on or off).
         """
         self._offset = None
-        self._new_clock = self._new_clock or new_clock
+        self._new_clock, self._splice_s = self._new_clock or new_clock, SPLICE_S
         self._picture.spliced = self._tl0.spliced = True
 
     def follow_clock(self, other: "Timeline") -> None:
         """Let the next source's timestamps begin where those of another track are by then."""
         self._last_ticks, self._last_at = other._last_ticks, other._last_at
-        self._new_clock = True
+        self._new_clock, self._splice_s = True, 0.0
 
     @property
     def position(self) -> Position:
@@ -124,7 +125,7 @@ class Timeline:
         """Place a timestamp; a new clock continues where the old one would be by now."""
         if self._new_clock:
             if self._last_ticks is not None:
-                elapsed_s = max(SPLICE_S, now - self._last_at)
+                elapsed_s = max(self._splice_s, now - self._last_at)
                 self._ticks_offset = self._last_ticks + int(elapsed_s * self._clock_hz) - ticks
             self._new_clock = False
         placed = ticks + self._ticks_offset

@@ -391,6 +391,13 @@ class TrackRelay:
             self._single_out(viewer)
             forwarder.want_layer(layer)
 
+    def want_patience(self, viewer: str, patience: int) -> None:
+        """Choose for how long a viewer waits for repairs, in units of 10 ms."""
+        forwarder = self.forwarders.get(viewer)
+        if forwarder is not None and forwarder.patience != patience:
+            self._single_out(viewer)
+            forwarder.want_patience(patience)
+
     def can_catch_up(self, now: float) -> bool:
         """Tell whether a viewer who joins now begins at the recent keyframe."""
         history = self.history

@@ -19,6 +19,7 @@ SIMULCAST_TRACKS = (
     IncomingTrack("video", "vp8", VIDEO_TYPE, 90_000, rid_id=RID_ID, rids=tuple(RATES_BPS)),
 )
 
+
 class QualityCamera(LayeredCamera):
     """One quality: an SSRC, a clock and a picture id of its own, and the rid in each packet."""
 
@@ -35,6 +36,7 @@ class QualityCamera(LayeredCamera):
         packet = rtp.parse_rtp(super().packet(payload, marker=marker))
         packet.extensions = {RID_ID: self.rid.encode()}
         return rtp.write_rtp(packet)
+
 
 class SimulcastHost(ModelHost):
     """As libvpx does, it makes all its streams begin anew when one of them has to."""
@@ -79,7 +81,6 @@ class SimulcastHost(ModelHost):
             timestamp = int(camera.first_timestamp + elapsed * 90_000) & 0xFFFFFFFF
             report = rtcp.SenderReport(camera.ssrc, ntp, timestamp, 1, 1)
             self.link.send(rtcp.write_sender_report(report))
-
 
 
 class SimulcastRoom(NetworkRoom):

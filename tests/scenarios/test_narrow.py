@@ -28,7 +28,14 @@ def test_a_viewer_limited_to_300_kbps_keeps_playing(seed):
     start = room.time.now
     room.run(WATCH_S)
     end = room.time.now
-    print(room.host.told, [round(g,2) for g in sorted(narrow.gaps_s(start,end))[-5:]], narrow.frames_per_second(start, end), narrow.audio_share(), room.host.keyframes, narrow.plis)
+    print(
+        room.host.told,
+        [round(g, 2) for g in sorted(narrow.gaps_s(start, end))[-5:]],
+        narrow.frames_per_second(start, end),
+        narrow.audio_share(),
+        room.host.keyframes,
+        narrow.plis,
+    )
     assert narrow.frames_per_second(start, end) >= 10
     assert max(narrow.gaps_s(start, end)) < 1.0
     assert narrow.audio_share() >= 0.9
@@ -47,7 +54,13 @@ def test_others():
     start = room.time.now
     room.run(WATCH_S)
     end = room.time.now
-    print([round(g,2) for g in sorted(narrow.gaps_s(start,end))[-5:]], narrow.frames_per_second(start, end), narrow.audio_share(), room.host.keyframes, narrow.plis)
+    print(
+        [round(g, 2) for g in sorted(narrow.gaps_s(start, end))[-5:]],
+        narrow.frames_per_second(start, end),
+        narrow.audio_share(),
+        room.host.keyframes,
+        narrow.plis,
+    )
     assert narrow.audio_share() >= 0.9
     assert max(narrow.gaps_s(start, end)) < 5.0
     assert other.freezes(start, end) == 0

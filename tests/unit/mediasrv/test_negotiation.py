@@ -10,10 +10,15 @@ from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.rtp import (
     ABS_SEND_TIME_URI,
     AUDIO_LEVEL_URI,
+    MID_URI,
     PLAYOUT_DELAY_URI,
+    RID_URI,
     TRANSPORT_SEQUENCE_URI,
 )
+from mediasrv.transport.answer import ServerIdentity, write_answer
+from mediasrv.transport.ice import IceCredentials
 from mediasrv.transport.offer import Offer, OfferedCodec, OfferedMedia, parse_offer
+from mediasrv.transport.simulcast import SimulcastStream
 from tests.sdp_offers import HOSTS, VIEWERS, offer_text
 
 OPUS = OfferedCodec("opus", 111, 48_000, 2, {}, frozenset({"transport-cc"}))
@@ -205,6 +210,55 @@ class TestHosts:
     def test_baseline_profiles_are_carried_whatever_their_level(self, level_id):
         codec = profile(H264, level_id)
         assert negotiate_host(offer(media("video", codec))).tracks[0].codec == "h264"
+
+
+SIMULCAST = (
+    SimulcastStream("q", paused=True),
+    SimulcastStream("h", paused=True),
+    SimulcastStream("f", paused=False),
+)
+RIDS = {RID_URI: 10, MID_URI: 4, "urn:other": 7}
+
+
+class TestSimulcast:
+    def test_qualities_are_told_apart_by_the_rid_the_best_one_first(self):
+        section = replace(media("video", VP8, extensions=RIDS), simulcast=SIMULCAST)
+        session = negotiate_host(offer(section))
+        (track,) = session.tracks
+        assert (track.rid_id, track.rids) == (10, ("f", "h", "q"))
+        accepted = session.accepted["video"]
+        assert accepted.simulcast == SIMULCAST
+        assert accepted.extensions == {RID_URI: 10, MID_URI: 4}
+
+    def test_without_rids_in_its_packets_it_is_one_stream(self):
+        section = replace(media("video", VP8, extensions={MID_URI: 4}), simulcast=SIMULCAST)
+        session = negotiate_host(offer(section))
+        assert session.tracks[0].rids == ()
+        assert session.accepted["video"].simulcast == ()
+        assert session.accepted["video"].extensions == {}
+
+    def test_the_extension_alone_is_no_simulcast(self):
+        session = negotiate_host(offer(media("video", VP8, extensions=RIDS)))
+        assert (session.tracks[0].rid_id, session.tracks[0].rids) == (0, ())
+
+    def test_sound_has_one_quality(self):
+        section = replace(media("audio", OPUS, extensions=RIDS), simulcast=SIMULCAST)
+        session = negotiate_host(offer(section))
+        assert session.tracks[0].rids == ()
+        assert session.accepted["audio"].simulcast == ()
+
+    def test_an_offer_as_chromium_writes_it_is_answered_in_kind(self):
+        lines = offer_text("chromium-host").rstrip().splitlines()
+        lines += [f"a=rid:{rid} send" for rid in "qhf"]
+        real = parse_offer("\r\n".join([*lines, "a=simulcast:send ~q;~h;f", ""]))
+        session = negotiate_host(real)
+        assert session.tracks[-1].rids == ("f", "h", "q")
+        credentials = IceCredentials("0123456789abcdef", "0123456789abcdef0123456789abcdef")
+        identity = ServerIdentity(credentials, ("sha-256", "AB"), (), session_id=7)
+        answer = write_answer(real, session.accepted, identity)
+        for line in ("a=rid:q recv", "a=rid:h recv", "a=rid:f recv", f"a=extmap:10 {RID_URI}"):
+            assert answer.count(f"{line}\r\n") == 1
+        assert "a=simulcast:recv ~q;~h;f\r\n" in answer
 
 
 class TestViewers:

@@ -46,6 +46,7 @@ class Room:
             spawn=lambda work: self.work.append(asyncio.create_task(work)),
             filter_changed=lambda view: self.told.append(f"filter {view.state}"),
             host_media_changed=lambda state: self.told.append(f"media {state}"),
+            qualities_wanted=lambda rids: self.told.append(f"qualities {' '.join(rids)}"),
             initial_filter=OFF,
         )
         self.sequence = 0

@@ -52,6 +52,7 @@ FIELDS = {
     "params": st.none() | parameters,
     "consent": st.none() | st.booleans(),
     "peer": words,
+    "rids": st.lists(words, max_size=4),
     "grace_s": seconds,
     "publishing": st.booleans(),
     "viewers": counts,
