@@ -21,6 +21,8 @@ SHORT_FOR_S = 2.0
 LOSS_HIGH = 0.10
 # Reports of what was sent before a change come for so long after it.
 SETTLE_S = 2.0
+# No radio link loses that much for two reports on end.
+LOSS_EXTREME = 0.4
 # What waits on a way that is full; jitter of radio links is less.
 QUEUE_LONG_S = 0.15
 HOLD_FIRST_S = 3.0
@@ -33,6 +35,7 @@ FIT = 0.9
 PAD_PATIENCE_S = 5.0
 # REMB grows to half above what is received, so a way that is not full shows this headroom.
 HEADROOM = 1.15
+LEAP_MAX = 2.0
 # Below, even a small picture takes minutes.
 PACE_MIN_BPS = 20_000.0
 # Halving width and height takes about so much of the bits away.
@@ -93,6 +96,7 @@ class RungChooser:
         self._estimated_at = 0.0
         self._loss = 0.0
         self._queueing_s = 0.0
+        self._is_drowned = False
         self._short_since: float | None = None
         self._hold_s = HOLD_FIRST_S
         self._changed_at = 0.0
@@ -109,6 +113,7 @@ class RungChooser:
 
     def lost(self, fraction: float, queueing_s: float) -> None:
         """Take the loss (0..1) of a receiver report on the video, and what waits on the way."""
+        self._is_drowned = min(fraction, self._loss) >= LOSS_EXTREME
         self._loss, self._queueing_s = fraction, queueing_s
 
     def choose(self, ladder: Sequence[Rung], beside_bps: float, now: float) -> Rung:
@@ -198,10 +203,10 @@ class RungChooser:
         """Tell whether much is lost, and because of what is sent.
 
         Losses alone may be those of a bad radio link, which fewer frames do not mend. REMB alone
-        does not see a short queue that is always full.
+        does not see a short queue that is always full, and says nothing for five seconds.
         """
         is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(cost_bps, now)
-        return self._loss >= LOSS_HIGH and is_full
+        return self._is_drowned or (self._loss >= LOSS_HIGH and is_full)
 
     def _fresh_estimate(self, now: float) -> float | None:
         is_fresh = now - self._estimated_at <= ESTIMATE_FRESH_S
@@ -228,7 +233,10 @@ class RungChooser:
         if now - self._changed_at < self._hold_s or not self._has_room:
             return False
         estimate = self._fresh_estimate(now)
-        if estimate is None or cost_bps <= FIT * estimate:
+        if estimate is None:
+            # Nothing but trying can tell; a leap would cost a freeze too many.
+            return present_bps is None or cost_bps <= LEAP_MAX * present_bps
+        if cost_bps <= FIT * estimate:
             return True
         # Without padding, a way that is not full says no more than that.
         can_try = present_bps is not None and not self._can_pad

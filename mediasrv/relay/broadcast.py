@@ -12,7 +12,7 @@ from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
 from mediasrv.relay.forwarder import ForwarderCounters, Outlet
 from mediasrv.relay.frames import FrameAssembler
-from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.keyframes import MERGE_S, KeyframeRequests
 from mediasrv.relay.lanes import Fanout, PlainGroup
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Source, Stream
@@ -96,6 +96,7 @@ class Broadcast:
         self._on_qualities_wanted = on_qualities_wanted
         self._wanted: tuple[str, ...] = ()
         self._padded: list[str] = []
+        self._requested_at = -MERGE_S
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
         self._departed = {kind: ForwarderCounters() for kind in self.tracks}
@@ -449,13 +450,19 @@ class Broadcast:
         publisher = self._publisher
         if publisher is None:
             return
-        # Before its first packet the host is about to send a keyframe anyway.
-        if publisher.has_sent(0) and self._host_keyframes.due(now):
-            publisher.request_keyframe(0)
-        if not self._is_filtered:
-            for quality, track in enumerate(self.qualities.tracks):
-                if quality and publisher.has_sent(quality) and track.keyframes.due(now):
-                    publisher.request_keyframe(quality)
+        for quality, requests in enumerate(self._requests()):
+            # One encoder makes all qualities, and each begins anew when one has to.
+            if now - self._requested_at < MERGE_S:
+                return
+            # Before its first packet the host is about to send a keyframe anyway.
+            if publisher.has_sent(quality) and requests.due(now):
+                self._requested_at = now
+                publisher.request_keyframe(quality)
+
+    def _requests(self) -> list[KeyframeRequests]:
+        """Return the wishes that the host has to fulfil, by quality."""
+        lower = [] if self._is_filtered else self.qualities.tracks[1:]
+        return [self._host_keyframes, *(track.keyframes for track in lower)]
 
 
 def _starts_keyframe(packet: TrackPacket) -> bool:

@@ -24,6 +24,9 @@ SHARE_AT_5 = 0.7
 SHARE_AT_20 = 0.3
 LONGEST_GAP_AT_5_MS = 1500.0
 RECOVERY_MS = 4000.0
+# In temporal layers the least is a quarter of the host's frames.
+LEAST_FPS_AT_300 = 5.0
+LONGEST_GAP_AT_300_MS = 1000.0
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +129,28 @@ def test_after_a_blackout_of_five_seconds_the_picture_is_soon_back(
     assert seen.recovered_ms is not None
     assert seen.recovered_ms < RECOVERY_MS
     assert seen.rejoins == 0
+
+
+def test_a_viewer_limited_to_300_kbps_keeps_playing_and_another_does_not_notice(
+    live: HostPage,
+    watching: list[ViewerPage],
+    viewer_browser: Browser,
+    server: RunningServer,
+    room: str,
+    proxy: ImpairmentProxy,
+):
+    proxy.next_lane("free")
+    other = join(watching, viewer_browser, server, room)
+    other.until_playing()
+    lane_of(proxy, "narrow", NETWORKS["300 kb/s"])
+    narrow = join(watching, viewer_browser, server, room)
+    narrow.until_playing()
+    # The page turns the smaller picture on when the server says that somebody needs it.
+    narrow.until(lambda: 0 < narrow.size()[0] < other.size()[0], "a smaller picture")
+    narrow.wait(SETTLE_S)
+    slow, fast = watch(live, [narrow, other], 2 * WATCH_S)
+    assert slow.rejoins == 0
+    assert slow.frames >= LEAST_FPS_AT_300 * 2 * WATCH_S
+    assert slow.longest_ms < LONGEST_GAP_AT_300_MS
+    assert fast.frames >= 0.8 * fast.host_fps * 2 * WATCH_S
+    assert (fast.lost, fast.nacks, fast.plis) == (0, 0, 0)

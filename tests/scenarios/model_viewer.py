@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from benchmarks.impairment import HEADERS_BYTES
 from mediasrv.relay import rtcp, rtp
 from tests.scenarios.marked_video import Slice, read_slice
 from tests.scenarios.model_bandwidth import BandwidthEstimate
@@ -24,6 +25,7 @@ KEYFRAME_PATIENCE_S = 0.2  # kMaxWaitForKeyFrame
 SKIP_S = 0.15
 REPORT_S = 1.0
 FREEZE_S = 0.2
+ABS_SEND_TIME_ID = 3
 # What a browser's jitter buffer grows to where packets have to be sent again.
 JITTER_BUFFER_S = 0.12
 
@@ -115,21 +117,26 @@ class ModelViewer:
             self._receive_reports(datagram)
             return
         packet = rtp.parse_rtp(datagram)
+        sent_at = packet.extensions.get(ABS_SEND_TIME_ID)
+        if self.estimate is not None and sent_at is not None:
+            # 24 bits of seconds in 6.18 fixed point.
+            elapsed = int(self.time.now * (1 << 18)) - int.from_bytes(sent_at, "big") & 0xFFFFFF
+            self.estimate.received(elapsed / (1 << 18), len(datagram) + HEADERS_BYTES)
         if packet.ssrc == self.audio_ssrc:
             self.heard.add(self._audio.unwrap(packet.sequence))
         elif packet.ssrc == self.video_ssrc:
             self._received += 1
-            self._take(packet.sequence, packet, packet.payload, len(datagram))
+            self._take(packet.sequence, packet, packet.payload)
         else:  # RFC 4588: the original number, then the original payload
             original = int.from_bytes(packet.payload[:2], "big")
-            self._take(original, packet, packet.payload[2:], len(datagram))
+            self._take(original, packet, packet.payload[2:])
 
     def _receive_reports(self, compound: bytes) -> None:
         for message in rtcp.parse_rtcp(compound):
             if isinstance(message, rtcp.SenderReport) and message.ssrc == self.video_ssrc:
                 self._heard_at, self._heard_report = self.time.now, message.ntp >> 16 & 0xFFFFFFFF
 
-    def _take(self, sequence: int, packet: rtp.RtpPacket, payload: bytes, size: int) -> None:
+    def _take(self, sequence: int, packet: rtp.RtpPacket, payload: bytes) -> None:
         newest = self._video.newest
         number = self._video.unwrap(sequence)
         if newest is not None and number > newest + 1:
@@ -141,8 +148,6 @@ class ModelViewer:
             return
         read = read_slice(packet.timestamp, packet.marker, payload) if payload else None
         self._slices[number] = read
-        if read is not None and self.estimate is not None:
-            self.estimate.received(self.time.now - read.shot, size + 28)
         self._advance()
 
     # Repair

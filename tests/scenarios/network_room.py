@@ -11,6 +11,7 @@ from benchmarks.impairment import Conditions, Link
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import Broadcast
 from mediasrv.relay.forwarder import Retransmission
+from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import IncomingTrack
 from tests.relay_fakes import (
     AUDIO_SSRC,
@@ -22,7 +23,7 @@ from tests.relay_fakes import (
     viewer_tracks,
 )
 from tests.scenarios.marked_video import FPS, LayeredCamera, descriptor_bytes
-from tests.scenarios.model_viewer import ModelViewer
+from tests.scenarios.model_viewer import ABS_SEND_TIME_ID, ModelViewer
 from tests.virtual_time import VirtualTime
 
 TICK_S = 0.02
@@ -156,7 +157,8 @@ class ConnectedViewer(ModelViewer):
         super().__init__(room.time, self.up.send, ssrc, **settings)
         self.down = CarriedLink(room.time, seed + "/down", down, self.receive)
         self.outlet = LinkedOutlet().attach(self.down)
-        audio, video = viewer_tracks(ssrc, first_sequence=65_000)
+        ids = ExtensionIds(abs_send_time=ABS_SEND_TIME_ID)
+        audio, video = viewer_tracks(ssrc, first_sequence=65_000, ids=ids)
         if rtx:
             video = replace(video, retransmission=Retransmission(ssrc + 5, {"vp8": 97}, 65_500))
         tracks = (audio, video)

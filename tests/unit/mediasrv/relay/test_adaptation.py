@@ -11,6 +11,7 @@ from mediasrv.relay.adaptation import (
     HEADROOM,
     HOLD_FIRST_S,
     HOLD_MAX_S,
+    LOSS_EXTREME,
     LOSS_HIGH,
     PACE_MIN_BPS,
     PAD_PATIENCE_S,
@@ -211,6 +212,17 @@ def test_losses_alone_take_nothing():
     assert places(told(None, 0.5, QUEUE_LONG_S - EPSILON)) == [2] * 5
 
 
+def test_two_reports_of_losses_that_no_radio_link_makes_are_enough():
+    """Of a way that was full from the start nobody knows how short it is when it is empty."""
+    chooser = told(None, LOSS_EXTREME)
+    assert places(chooser, 1) == [2]
+    chooser.lost(LOSS_EXTREME, 0.0)
+    assert places(chooser, 1) == [0]
+    after_a_blackout = told(None, 0.9)
+    after_a_blackout.lost(LOSS_EXTREME - EPSILON, 0.0)
+    assert places(after_a_blackout) == [2] * 5
+
+
 def test_what_comes_late_alone_takes_nothing():
     assert places(told(None, LOSS_HIGH - EPSILON, 1.0)) == [2] * 5
 
@@ -295,15 +307,22 @@ def test_when_its_quality_stops_a_viewer_takes_what_fits_of_the_rest():
 # Up
 
 
-def climbing(estimate_bps=3_000_000, loss=0.0, since=HOLD_FIRST_S, queueing_s=0.0, **settings):
+def climbing(
+    estimate_bps=3_000_000,
+    loss=0.0,
+    since=HOLD_FIRST_S,
+    queueing_s=0.0,
+    ladder=LADDER,
+    **settings,
+):
     chooser = RungChooser(**settings)
-    chooser.lost(0.35, 1.0)
-    assert chooser.choose(LADDER, 0.0, START) == LADDER[0]
+    chooser.lost(1 - 1.2 * ladder[0].rate_bps / ladder[-1].rate_bps, 1.0)
+    assert chooser.choose(ladder, 0.0, START) == ladder[0]
     chooser.lost(loss, queueing_s)
     now = START + since
     if estimate_bps is not None:
         chooser.estimated(estimate_bps, now)
-    return chooser.choose(LADDER, 0.0, now).layer
+    return chooser.choose(ladder, 0.0, now).layer
 
 
 def test_it_climbs_after_the_hold_when_the_estimate_says_that_more_fits():
@@ -312,6 +331,11 @@ def test_it_climbs_after_the_hold_when_the_estimate_says_that_more_fits():
     assert climbing(RATES[1] / FIT + 1) == 1
     assert climbing(RATES[1] / FIT - 1) == 0
     assert climbing(None) == 1
+
+
+def test_without_an_estimate_only_a_small_step_is_tried():
+    assert climbing(None, ladder=ladder_of([[600_000.0, 1_200_000.0, 0.0, 0.0]])) == ALL_LAYERS
+    assert climbing(None, ladder=ladder_of([[600_000.0, 1_200_001.0, 0.0, 0.0]])) == 0
 
 
 def test_it_does_not_climb_where_packets_wait_or_many_are_lost():

@@ -4,12 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediasrv.relay.packets import PLAYOUT_DELAY_MAX
 from mediasrv.relay.repair import (
+    LOSSY,
+    PATIENCE_STEP,
+    PATIENCE_STEPS_MAX,
+    PATIENT_FOR_S,
     REMEMBERED_MAX,
     RTT_DEFAULT_S,
     RTT_MAX_S,
     RTT_MIN_S,
     TRIES_MAX,
+    Patience,
     RepairPolicy,
     RoundTrip,
 )
@@ -115,3 +121,45 @@ class TestRoundTrip:
         for echo in echoes:
             trip.echoed(*echo)
             assert RTT_MIN_S <= trip.rtt_s <= RTT_MAX_S
+
+    def test_what_waits_on_the_way_is_what_it_took_longer_than_the_shortest(self):
+        trip = RoundTrip()
+        for i, rtt_s in enumerate((0.05, 0.30, 0.05)):
+            trip.echoed(middle(100.0 + i), 0, 100.0 + i + rtt_s)
+            assert trip.queueing_s == pytest.approx(rtt_s - 0.05, abs=0.01)
+
+    def test_a_way_that_is_longer_for_good_is_not_full(self):
+        trip = RoundTrip()
+        for i in range(300):
+            trip.echoed(middle(100.0 + i), 0, 100.0 + i + (0.05 if i == 0 else 0.25))
+        assert trip.queueing_s < 0.01
+
+
+class TestPatience:
+    def lossy(self, loss, *, seconds=20, rtt_s=0.05):
+        patience = Patience()
+        for i in range(seconds):
+            patience.lost(loss, rtt_s, 100.0 + i)
+        return patience
+
+    def test_where_nothing_is_lost_nobody_waits(self):
+        assert self.lossy(0.0).units == 0
+        assert self.lossy(LOSSY - 0.001).units == 0
+
+    @pytest.mark.parametrize(("rtt_s", "waits_s"), [(0.01, 0.07), (0.05, 0.15), (0.1, 0.25)])
+    def test_where_repairs_are_needed_there_is_time_for_two_round_trips(self, rtt_s, waits_s):
+        units = self.lossy(0.05, rtt_s=rtt_s).units
+        assert units % PATIENCE_STEP == 0
+        assert waits_s * 100 <= units < waits_s * 100 + PATIENCE_STEP
+
+    def test_nobody_waits_for_long(self):
+        assert self.lossy(0.05, rtt_s=1.0).units == PATIENCE_STEP * PATIENCE_STEPS_MAX
+        assert PATIENCE_STEP * PATIENCE_STEPS_MAX <= PLAYOUT_DELAY_MAX
+
+    def test_a_link_that_is_good_again_for_a_while_is_believed(self):
+        patience = self.lossy(0.2)
+        now = 119.0
+        while patience.units and now < 300:
+            now += 1
+            patience.lost(0.0, 0.05, now)
+        assert PATIENT_FOR_S < now - 119.0 < PATIENT_FOR_S + 15
