@@ -29,6 +29,7 @@ export class Publisher {
   #lastSample = null;
   /** The rids that the server wants. */
   #wanted = [];
+  #best = { active: true, scaleResolutionDownBy: 1 };
 
   /** Monotonic milliseconds (performance.now) of createOffer and of the first "connected". */
   offerAtMs = null;
@@ -46,6 +47,7 @@ export class Publisher {
     const [video] = stream.getVideoTracks();
     hintMotion(video);
     const { maxBitrate } = QUALITIES[quality];
+    this.#best.maxBitrate = maxBitrate;
     this.#audio = this.pc.addTransceiver(audio ?? "audio", {
       direction: "sendonly", streams: [stream],
     });
@@ -61,7 +63,7 @@ export class Publisher {
   async open(exchange) {
     this.offerAtMs = performance.now();
     await negotiate(this.pc, await makeOffer(this.pc), exchange);
-    await this.#configure({});
+    await this.#configure();
   }
 
   get connected() {
@@ -72,25 +74,27 @@ export class Publisher {
   async replaceTrack(kind, track) {
     if (kind === "video") hintMotion(track);
     await (kind === "video" ? this.#video : this.#audio).sender.replaceTrack(track);
-    if (kind === "video") await this.#configure({});
+    if (kind === "video") await this.#configure();
   }
 
   async setQuality(quality) {
-    await this.#configure({ maxBitrate: QUALITIES[quality].maxBitrate });
+    this.#best.maxBitrate = QUALITIES[quality].maxBitrate;
+    await this.#configure();
   }
 
   /** Send these qualities, by rid, and no other; the best one always. */
   async wantQualities(rids) {
     this.#wanted = rids;
-    await this.#configure({});
+    await this.#configure();
   }
 
-  async #configure(best) {
+  async #configure() {
     const { sender } = this.#video;
     const height = sender.track?.getSettings?.().height ?? 0;
     try {
       const parameters = sender.getParameters();
-      Object.assign(parameters.encodings.at(-1), best);
+      // A server without simulcast leaves one encoding, the first one: then that is the best.
+      Object.assign(parameters.encodings.at(-1), this.#best);
       for (const encoding of parameters.encodings.slice(0, -1)) {
         const { minHeight } = LOWER.find(({ rid }) => rid === encoding.rid);
         encoding.active = this.#wanted.includes(encoding.rid) && height >= minHeight;

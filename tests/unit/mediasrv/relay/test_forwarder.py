@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.forwarder import Forwarder, Retransmission
 from mediasrv.relay.packets import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
+    PLAYOUT_DELAY_MAX,
     RUN_BYTES_MAX,
     RUN_PACKETS_MAX,
     Batch,
@@ -238,3 +239,35 @@ def test_a_viewer_sees_no_hole_whatever_fails_on_our_side(steps):
     assert numbers == sorted(set(numbers))
     assert len(numbers) + lost == forward.counters.packets_sent
     assert all(n < forward.counters.packets_sent for n in numbers)
+
+
+class TestPatience:
+    IDS = ExtensionIds(playout_delay=6)
+
+    def delays(self, outlet):
+        return [int.from_bytes(p.extensions.get(6, b""), "big") for p in outlet.packets]
+
+    def patient(self, outlet, units):
+        rtx = Retransmission(78, {"vp8": 97}, 0)
+        made = Forwarder(outlet, 77, {"vp8": 96}, self.IDS, 500, rtx)
+        made.want_patience(units)
+        return made
+
+    def test_who_loses_nothing_hears_at_keyframes_that_it_need_not_wait(self, outlet):
+        self.patient(outlet, 0).write(batch(50, 50, keyframe=True))
+        assert self.delays(outlet) == [PLAYOUT_DELAY_MAX, 0]
+
+    def test_who_waits_for_repairs_hears_it_in_every_packet(self, outlet):
+        self.patient(outlet, 21).write(batch(50, 50, keyframe=True))
+        assert self.delays(outlet) == [21 << 12 | PLAYOUT_DELAY_MAX] * 2
+
+    def test_viewers_of_different_patience_share_no_layout(self, outlet):
+        kinds = [self.patient(outlet, units).lane_kind("vp8") for units in (0, 7)]
+        assert kinds[0].key != kinds[1].key
+
+    def test_without_rtx_nothing_changes_because_a_repair_must_be_the_same(self, outlet):
+        made = forwarder(outlet, ids=self.IDS)
+        made.want_patience(21)
+        assert made.patience == 0
+        made.write(batch(50, 50, keyframe=True))
+        assert self.delays(outlet) == [PLAYOUT_DELAY_MAX, 0]

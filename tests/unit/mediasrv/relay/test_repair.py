@@ -146,7 +146,7 @@ class TestPatience:
         assert self.lossy(0.0).units == 0
         assert self.lossy(LOSSY - 0.001).units == 0
 
-    @pytest.mark.parametrize(("rtt_s", "waits_s"), [(0.01, 0.07), (0.05, 0.15), (0.1, 0.25)])
+    @pytest.mark.parametrize(("rtt_s", "waits_s"), [(0.005, 0.06), (0.05, 0.15), (0.1, 0.25)])
     def test_where_repairs_are_needed_there_is_time_for_two_round_trips(self, rtt_s, waits_s):
         units = self.lossy(0.05, rtt_s=rtt_s).units
         assert units % PATIENCE_STEP == 0

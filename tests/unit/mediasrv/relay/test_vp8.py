@@ -146,3 +146,22 @@ def test_random_payloads_raise_nothing_else():
         rewritten = vp8.rewrite_descriptor(payload, descriptor, 1, 2)
         assert len(rewritten) == len(payload)
     assert min(outcomes.values()) > 500
+
+
+class TestTl0:
+    def payload(self, picture=b"\x81\x02", tl0=250, flags=0xE0):
+        return bytes([0x90, flags]) + picture + bytes([tl0, 0x20]) + b"frame"
+
+    @pytest.mark.parametrize("picture", [b"\x81\x02", b"\x05"])
+    def test_the_counter_moves_and_wraps_and_nothing_else_changes(self, picture):
+        moved = vp8.with_tl0_shifted(self.payload(picture), 10)
+        assert moved == self.payload(picture, tl0=4)
+
+    def test_it_is_found_without_a_picture_id(self):
+        assert vp8.with_tl0_shifted(self.payload(b"", flags=0x60), 1) == self.payload(
+            b"", tl0=251, flags=0x60
+        )
+
+    @pytest.mark.parametrize("payload", [b"", b"\x90", b"\x10frame", b"\x90\x80\x81\x02frame"])
+    def test_without_a_counter_nothing_changes(self, payload):
+        assert vp8.with_tl0_shifted(payload, 10) == payload

@@ -115,6 +115,30 @@ def test_the_encoder_is_limited_and_keeps_the_resolution(open_page):
     )
 
 
+def test_lower_qualities_are_offered_and_not_sent_before_somebody_needs_them(server, open_page):
+    page = open_page("/host/otter")
+    go_live(page)
+    (offer,) = server.messages("publish")
+    assert "a=simulcast:send ~q;~h;f\r\n" in offer["sdp"]
+
+
+def test_a_server_without_simulcast_gets_the_best_quality(server, open_page):
+    page = open_page("/host/otter")
+    go_live(page)
+    until(
+        page,
+        """async () => [...(await mediasrv.pc.getStats()).values()]
+      .some((one) => one.type === "outbound-rtp" && one.frameWidth === 1280)""",
+    )
+    # There is nothing else that it could want.
+    server.say("host", "qualities_wanted", rids=["f", "q"])
+    page.wait_for_timeout(200)
+    assert page.evaluate(
+        """() => mediasrv.pc.getSenders().find((one) => one.track?.kind === "video")
+      .getParameters().encodings.map((one) => [one.active, one.maxBitrate])"""
+    ) == [[True, 2_500_000]]
+
+
 def test_stopping_unpublishes_and_stays_in_the_room(server, open_page):
     page = open_page("/host/otter")
     go_live(page)
