@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
+from mediasrv.relay.allotment import Allotment
 from mediasrv.relay.forwarder import ForwarderCounters, Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import MERGE_S, KeyframeRequests
@@ -91,11 +92,11 @@ class Broadcast:
         self.path = VideoPath.DIRECT
         self.counters = BroadcastCounters()
         self.subscriptions: dict[str, Subscription] = {}
+        self._allotment = Allotment(self.qualities, self.subscriptions)
         self._on_frame = on_frame
         self._on_filter_keyframe = on_filter_keyframe
         self._on_qualities_wanted = on_qualities_wanted
         self._wanted: tuple[str, ...] = ()
-        self._padded: list[str] = []
         self._requested_at = -MERGE_S
         self._assembler: FrameAssembler | None = None
         self._publisher: Publisher | None = None
@@ -402,35 +403,21 @@ class Broadcast:
                     self.qualities.tracks[quality].keyframes if quality else self._host_keyframes
                 )
                 wishes.ask()
-        self._adapt(now)
-        for viewer in self._padded:
-            if viewer in self.subscriptions:
-                self.subscriptions[viewer].pad(viewer, self.qualities.track_of(viewer), now)
+        wanted = self._allotment.advance(now)
+        if wanted:
+            self._want([0] if self._is_filtered else wanted)
+        self._allotment.pad(now)
         self._ask_keyframes(now)
         if now >= self._reports_at:
             self._reports_at = now + REPORTS_EVERY_S
             for viewer, subscription in self.subscriptions.items():
-                subscription.report(self._tracks_of(viewer), now)
-
-    def _adapt(self, now: float) -> None:
-        """Let each viewer have what its way carries, once a second."""
-        ladder = self.qualities.measure(now)
-        if not ladder:
-            return
-        count = len(self.qualities.tracks)
-        wished = []
-        for viewer, subscription in self.subscriptions.items():
-            rung = subscription.choose(ladder, now)
-            self.qualities.send(viewer, rung, subscription.stills_bps(now), now)
-            self.qualities.track_of(viewer).want_patience(viewer, subscription.patience.units)
-            wished += subscription.wished(self.qualities.best_bps, count, now)
-        self._padded = [v for v, s in self.subscriptions.items() if s.is_padded]
-        self._want([] if self._is_filtered else self.qualities.wish(wished, now))
+                if subscription.is_report_due(now):
+                    subscription.report(self._tracks_of(viewer), now)
 
     def _want(self, qualities: Sequence[int]) -> None:
         """Tell the host what to send, if it has a choice and that has changed."""
         rids = self._publisher.rids if self._publisher is not None else ()
-        wanted = tuple(rids[quality] for quality in qualities or [0]) if rids else ()
+        wanted = tuple(rids[quality] for quality in qualities) if rids else ()
         if wanted and wanted != self._wanted:
             self._wanted = wanted
             self._on_qualities_wanted(wanted)

@@ -82,7 +82,7 @@ class Subscription:
         self._chooser = RungChooser(can_pad=has_rtx)
         self._padded_at = 0.0
         self._padding_bytes = 0.0
-        self._reported_video: TrackRelay | None = None
+        self._video: TrackRelay | None = None
 
     def receive(
         self,
@@ -166,15 +166,17 @@ class Subscription:
             sent_bytes = video.pad(viewer, int(self._padding_bytes), now)
             self._padding_bytes = self._padding_bytes - sent_bytes if sent_bytes else 0.0
 
-    def report(self, tracks: Mapping[str, TrackRelay], now: float) -> None:
-        """Send the sender report of each track that has a clock, when it is time.
+    def got_from(self, video: TrackRelay) -> None:
+        """Note where the video comes from: another quality has another clock, to be told soon."""
+        if video is not self._video:
+            self._video, self.reported_at = video, None
 
-        A video of another quality has another clock, which the viewer has to learn at once.
-        """
-        if tracks["video"] is not self._reported_video:
-            self._reported_video, self.reported_at = tracks["video"], None
-        if self.reported_at is not None and now - self.reported_at < SENDER_REPORT_S:
-            return
+    def is_report_due(self, now: float) -> bool:
+        """Tell whether it is time for :meth:`report`."""
+        return self.reported_at is None or now - self.reported_at >= SENDER_REPORT_S
+
+    def report(self, tracks: Mapping[str, TrackRelay], now: float) -> None:
+        """Send the sender report of each track that has a clock."""
         for kind, forwarder in self.forwarders.items():
             report = tracks[kind].sender_report(forwarder, now)
             if report is not None:

@@ -466,3 +466,55 @@ async def test_the_filter_of_a_host_ends_with_it(stage):
     assert len(stage.streams.made) == 1
     changed = (await following.ask("set_filter", params={"brighten": 1}))[-1]
     assert changed["filter"]["params"] == ALL_OFF | {"smooth": 40, "brighten": 1}
+
+
+# Qualities of the host's video.
+
+
+def simulcast_offer() -> str:
+    lines = [f"a=rid:{rid} send\r\n" for rid in "qhf"]
+    return HOST_OFFER + "".join(lines) + "a=simulcast:send ~q;~h;f\r\n"
+
+
+def feed_video(stage, transport, first=0, *, frames=60):
+    """Let two seconds of the best quality arrive."""
+    for i in range(first, first + frames):
+        head = b"\x90\x80\x80\x01" if i == 0 else b"\x90\x80\x80\x02"
+        packet = RtpPacket(
+            96, True, i, 3000 * i, 0xF, {10: b"f"}, head + bytes([i > 0]) + b"x" * 99
+        )
+        transport.handler.received_rtp(write_rtp(packet), stage.clock.now)
+        stage.wait(1 / 30)
+
+
+async def types_of_resumed(stage, resume: str) -> list[str]:
+    back = await stage.caller()
+    return types(await back.ask("join", version=1, room="r", role="host", resume=resume))
+
+
+async def test_a_host_with_simulcast_hears_what_is_wanted_and_again_when_it_is_back(stage):
+    host, joined = await stage.joined("host")
+    await host.ask("publish", sdp=simulcast_offer())
+    transport = stage.endpoint.transports[-1]
+    transport.handler.connected()
+    feed_video(stage, transport)
+    wanted = [m for m in host.told() if m["type"] == "qualities_wanted"]
+    assert wanted == [{"type": "qualities_wanted", "rids": ["f"]}]
+    await host.drop()
+    assert await types_of_resumed(stage, joined["resume"]) == ["joined", "qualities_wanted"]
+
+
+async def test_what_is_wanted_of_a_host_whose_socket_is_away_waits_for_it(stage):
+    host, joined = await stage.joined("host")
+    await host.ask("publish", sdp=simulcast_offer())
+    transport = stage.endpoint.transports[-1]
+    transport.handler.connected()
+    await host.drop()
+    feed_video(stage, transport)
+    assert await types_of_resumed(stage, joined["resume"]) == ["joined", "qualities_wanted"]
+
+
+async def test_a_host_with_one_stream_hears_nothing_of_qualities(stage):
+    host, transport = await stage.live_host()
+    feed_video(stage, transport)
+    assert "qualities_wanted" not in host.types()
