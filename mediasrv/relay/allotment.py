@@ -25,6 +25,7 @@ class Allotment:
         self._ladder: list[Rung] = []
         self._to_see: deque[str] = deque()
         self._wished: list[int] = []
+        self._tracks = qualities.tracks
         self._padded: set[str] = set()
 
     def advance(self, now: float) -> list[int]:
@@ -33,6 +34,10 @@ class Allotment:
         Returns:
             The qualities that the host is to send, once all viewers were seen; else nothing.
         """
+        if self._tracks is not self._qualities.tracks:
+            # Another publication: what was measured of the one before is void.
+            self._tracks = self._qualities.tracks
+            self._to_see.clear()
         ladder = self._qualities.measure(now)
         if ladder and not self._to_see:
             self._ladder, self._wished = ladder, []

@@ -20,7 +20,8 @@ class Room:
             self.video.add(f"v{i}", made.forwarders["video"], self.now)
             # Everybody has lost what only few frames can mend.
             made._chooser.lost(0.5, 1.0)
-        self.allotment = Allotment(Qualities(self.video, PlainGroup), self.subscriptions)
+        self.qualities = Qualities(self.video, PlainGroup)
+        self.allotment = Allotment(self.qualities, self.subscriptions)
         self.allotment.advance(self.now)
         self.next_second()
 
@@ -76,3 +77,11 @@ def test_who_leaves_before_it_was_its_turn_is_passed_over():
         del room.subscriptions[name]
         room.video.remove(name)
     assert room.allotment.advance(room.now) == [0]
+
+
+def test_another_publication_ends_the_round():
+    room = Room(2 * VIEWERS_PER_STEP)
+    room.allotment.advance(room.now)
+    room.qualities.begin(3)
+    assert room.allotment.advance(room.now) == []
+    assert room.seen() == VIEWERS_PER_STEP
