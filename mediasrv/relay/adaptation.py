@@ -104,6 +104,8 @@ class RungChooser:
         self._climbed_at: float | None = None
         # The highest estimate since padding began, and when it was seen.
         self._reached: tuple[float, float] | None = None
+        # Whether fewer frames are not enough.
+        self._needs_lower = False
         # What the way carried at the last step down.
         self._carried_bps = 0.0
 
@@ -145,8 +147,9 @@ class RungChooser:
         elif self._climbed_at is not None and now - self._climbed_at > PROVEN_S:
             self._hold_s, self._climbed_at = HOLD_FIRST_S, None
         self.rung = ladder[place]
-        is_below = place == before and place + 1 < len(ladder) and not self.is_starved
-        self.padded_bps = self._padding_bps(*costs_bps[place : place + 2], now) if is_below else 0.0
+        self.padded_bps = 0.0
+        if place == before and place + 1 < len(ladder) and not self.is_starved:
+            self.padded_bps = self._padding_bps(costs_bps[place], costs_bps[place + 1], now)
         return self.rung
 
     def _fitting(self, costs_bps: Sequence[float], now: float) -> int:
@@ -175,7 +178,9 @@ class RungChooser:
             now: Seconds.
         """
         if self.rung[:2] == BEST[:2] and not self.is_starved:
-            return [0]
+            self._needs_lower = False
+        if not self._needs_lower:
+            return [self.rung.quality]
         # Who is short of bandwidth may soon be shorter of it: the lowest is there by then.
         wished = [self.rung.quality, count - 1]
         better = self.rung.quality - 1
@@ -213,8 +218,9 @@ class RungChooser:
         return self._estimate_bps if is_fresh else None
 
     def _step_down(self, costs_bps: Sequence[float], place: int, now: float) -> int:
-        """Go down to what fits; where nothing does, to the lowest rung or to stills."""
+        """Go down by a rung; where much is lost to what fits, and to stills where nothing does."""
         is_congested = self._is_congested(costs_bps[place], now)
+        self._needs_lower = self._needs_lower or is_congested or place == 0
         if place == 0 and not is_congested:
             return 0
         has_failed = self._climbed_at is not None and now - self._climbed_at <= PROVEN_S
@@ -226,7 +232,9 @@ class RungChooser:
             self.is_starved = True
         if has_failed:
             self._wait_longer()
-            return max(0, place - 1)  # what was there before has proved itself
+        if has_failed or not is_congested:
+            # What was there before has proved itself; and a browser may be busy, not its way full.
+            return max(0, place - 1)
         return self._fitting(costs_bps[:place], now)
 
     def _may_climb(self, cost_bps: float, now: float, present_bps: float | None = None) -> bool:

@@ -59,11 +59,12 @@ class SimulcastHost(ModelHost):
         keyframe, self._keyframe_wanted = self._keyframe_wanted, False
         self.keyframes += keyframe
         at = self.time.now
-        shot, clock = self.camera.frame, self.camera.timestamp
+        best = self.cameras["f"]
+        shot, clock = best.frame, best.timestamp
         for rid in reversed(RATES_BPS):
             camera = self.cameras[rid]
             # All qualities are of the same images, whichever were left out meanwhile.
-            elapsed = clock - self.camera.first_timestamp
+            elapsed = clock - best.first_timestamp
             camera.frame, camera.timestamp = shot, (camera.first_timestamp + elapsed) % (1 << 32)
             if rid not in self.active:
                 continue

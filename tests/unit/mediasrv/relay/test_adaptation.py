@@ -445,3 +445,17 @@ def test_who_is_short_wishes_for_the_lowest_and_for_the_next_better_once_it_may_
     way.width_bps = 3_000_000
     way.run(30)
     assert any({1, 2} <= set(wished) for wished in way.wished[-30:])
+
+
+def test_who_is_merely_told_to_be_slow_gets_fewer_frames_before_the_host_is_asked_for_more():
+    """A busy browser's estimate dips as well, and costs the host nothing."""
+    chooser = told(300_000, ladder=SIMULCAST[-2:])
+    ladder = ladder_of(QUALITIES[:1])
+    wished = []
+    for i in range(14):
+        chooser.estimated(300_000, START + i)
+        chooser.choose(ladder, 0.0, START + i)
+        wished.append((chooser.rung.layer, chooser.wished_qualities(2_500_000, 3, START + i)))
+    assert wished[0] == (ALL_LAYERS, [0])
+    assert (1, [0]) in wished
+    assert wished[-1] == (0, [0, 2])

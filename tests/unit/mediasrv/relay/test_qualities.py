@@ -128,9 +128,9 @@ def narrow(studio):
     """A viewer whose way carries the lowest quality and its sound, and no more."""
     studio.join("v", rtx_tracks())
     studio.join("other", viewer_tracks(3000))
-    studio.roll(5.0, tell=studio.remb(110_000))
+    studio.roll(5.0, tell=studio.remb(110_000, loss=0.3))
     studio.active = ["f", "q"]
-    studio.roll(3.0, tell=studio.remb(110_000))
+    studio.roll(4.0, tell=studio.remb(110_000))
     return studio
 
 
@@ -152,7 +152,7 @@ def test_a_host_without_simulcast_is_told_nothing():
 
 
 def test_a_viewer_short_of_bandwidth_makes_the_host_send_the_lowest_quality(narrow):
-    assert narrow.wanted == [("f",), ("f", "q")]
+    assert narrow.wanted == [("f", "q")]
 
 
 def test_a_quality_that_nobody_needs_any_more_is_let_go(narrow):
@@ -225,7 +225,9 @@ def test_counters_of_base_layer_frames_go_on(narrow):
     narrow.roll(12.0, tell=narrow.remb(3_000_000))
     assert narrow.quality_of() == 0
     counters, bases = [], set()
-    for packet in sorted(narrow.viewers["v"].of(VIDEO), key=lambda p: p.sequence):
+    packets = sorted(narrow.viewers["v"].of(VIDEO), key=lambda p: p.sequence)
+    begins = next(i for i, p in enumerate(packets) if len(p.payload) == SIZES["q"])
+    for packet in packets[begins - 2 :]:
         descriptor = vp8.parse_descriptor(packet.payload)
         if packet.timestamp not in bases and descriptor.layer == 0:
             bases.add(packet.timestamp)
