@@ -227,7 +227,7 @@ def test_counters_of_base_layer_frames_go_on(narrow):
     counters, bases = [], set()
     packets = sorted(narrow.viewers["v"].of(VIDEO), key=lambda p: p.sequence)
     begins = next(i for i, p in enumerate(packets) if len(p.payload) == SIZES["q"])
-    for packet in packets[begins - 2 :]:
+    for packet in packets[begins:]:
         descriptor = vp8.parse_descriptor(packet.payload)
         if packet.timestamp not in bases and descriptor.layer == 0:
             bases.add(packet.timestamp)
