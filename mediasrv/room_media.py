@@ -161,7 +161,7 @@ class RoomMedia:
         self.unsubscribe(viewer, "replaced")
         peer = _ViewerPeer(self, viewer, session)
         self._viewers[viewer] = peer
-        peer.transport = self._endpoint.open_peer(offer, peer)
+        peer.transport = self._endpoint.open_peer(offer, peer, is_frugal=True)
         self.broadcast.expect_viewer(self._clock())
         return self._answer(offer, session.accepted, peer.transport)
 

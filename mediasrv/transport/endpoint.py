@@ -129,8 +129,16 @@ class TransportEndpoint:
         addresses = self._public_ips or [a for a in local if a in bound]
         return candidates(addresses, self._public_port or self._port.port)
 
-    def open_peer(self, offer: Offer, handler: PeerHandler) -> PeerTransport:
-        """Make the transport that answers ``offer``; it waits for the peer from now on."""
+    def open_peer(
+        self, offer: Offer, handler: PeerHandler, *, is_frugal: bool = False
+    ) -> PeerTransport:
+        """Make the transport that answers ``offer``; it waits for the peer from now on.
+
+        Args:
+            offer: The peer's.
+            handler: Who is told what happens.
+            is_frugal: For peers that there are many of; see :class:`PeerTransport`.
+        """
         peer = PeerTransport(
             self.burst,
             self.certificate,
@@ -138,6 +146,7 @@ class TransportEndpoint:
             offer.fingerprints,
             handler,
             opened_at=self._clock(),
+            is_frugal=is_frugal,
             closed=self._forget,
         )
         self._by_fragment[peer.ice.credentials.fragment] = peer
