@@ -6,18 +6,16 @@ others with the same load.
 """
 
 import argparse
-import resource
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from benchmarks.load.janus import MISSING, find_janus, janus_server
-from benchmarks.load.measuring import Cores, measure
+from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
 from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
-from mediasrv.transport.addresses import usable_local_addresses
 
 Row = dict[str, object]
 Server = Callable[[int, str], AbstractContextManager[Subject]]
@@ -77,8 +75,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     cores = Cores(options.server_core, options.load_core)
     peers = _available(options.vs)
-    address = _address()
-    _allow_sockets()
+    address = local_address()
+    allow_sockets()
     print("encoding ten seconds of 720p ...")
     stream = encode_stream()
     print(f"server on core {cores.server}, load on core {cores.load}, over {address}; {METHOD}")
@@ -109,23 +107,11 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def _allow_sockets() -> None:
-    """Raise the soft limit of open files: servers and viewers need one or two per viewer."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _available(names: list[str]) -> list[str]:
     if "janus" in names and find_janus() is None:
         print(MISSING)
         names = [name for name in names if name != "janus"]
     return list(dict.fromkeys(names))
-
-
-def _address() -> str:
-    """Choose one that every server can be met at: Janus and Firefox ignore loopback."""
-    found = [address for address in usable_local_addresses() if ":" not in address]
-    return found[0]
 
 
 def versus(ours: Row, theirs: Row) -> Row:

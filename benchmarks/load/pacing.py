@@ -32,12 +32,15 @@ class SentLog:
         frames: Timestamp of each video frame, and nanoseconds before its first packet left.
         packets: Packets sent so far, both kinds.
         late_us_max: The worst delay behind the schedule.
+        restarts: How often the loop began again because a keyframe was asked for.
+        requested_ns: When keyframe requests (PLI and FIR) arrived.
     """
 
     frames: list[tuple[int, int]] = field(default_factory=list)
     packets: int = 0
     late_us_max: float = 0.0
     restarts: int = 0
+    requested_ns: list[int] = field(default_factory=list)
 
 
 class PacedSender:
@@ -80,6 +83,7 @@ class PacedSender:
 
     def request_keyframe(self) -> None:
         """Begin the loop again with the next frame. May be called from any thread."""
+        self.log.requested_ns.append(time.time_ns())
         self._keyframe_wanted.set()
 
     def _run(self) -> None:
