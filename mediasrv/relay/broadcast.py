@@ -25,8 +25,10 @@ VIDEO_HZ = 90_000
 # Who is due for a sender report is looked up at this pace; the lips of a viewer who has just joined
 # are in sync that much later.
 REPORTS_EVERY_S = 0.1
-# A viewer on a good network needs this long from joining until packets can be sent to it.
-CONNECT_S = 0.5
+# A viewer on a good network needs less than this from joining until packets can be sent to it. One
+# that needs longer may have to wait for a keyframe of its own; to expect more of everybody would ask
+# the host more often while many come.
+CONNECT_S = 0.3
 
 _KEYFRAME_STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "vp8": vp8.starts_keyframe,
