@@ -104,6 +104,7 @@ class RoomMedia:
         self._next_host: _HostPeer | None = None
         self._viewers: dict[str, _ViewerPeer] = {}
         self._relay_timer: asyncio.TimerHandle | None = None
+        self.opened_at = clock()
         self.forward_delay = DelayHistogram()
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,

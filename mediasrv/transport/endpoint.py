@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Timeouts are checked this often; RFC 7675 does not ask for more precision.
 TICK_S = 1.0
-# Interfaces are looked up at most this often: it takes a millisecond, and hundreds may join at once.
+# Interfaces are looked up at most this often: it takes a millisecond, and hundreds may join.
 INTERFACES_S = 1.0
 # Packets of one flush for one viewer: GSO carries 64 KB at most, so more is never sent at once.
 BUFFER_BYTES = 256 * 1024
