@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from benchmarks.load.janus import MISSING, find_janus, janus_server
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
-from benchmarks.load.stream import FPS, Stream, encode_stream
+from benchmarks.load.stream import FPS, VIDEO_BPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
 
 Row = dict[str, object]
@@ -38,6 +38,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=_counts, default=[10, 100, 300], metavar="N,N,...")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each window")
+    parser.add_argument(
+        "--bitrate",
+        type=int,
+        default=VIDEO_BPS,
+        help="of the video, bits per second; a thin one shows what viewers cost beside packets",
+    )
     parser.add_argument("--vs", action="append", choices=list(PEERS), default=[])
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
@@ -78,7 +84,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     address = local_address()
     allow_sockets()
     print("encoding ten seconds of 720p ...")
-    stream = encode_stream()
+    stream = encode_stream(bitrate_bps=options.bitrate)
     print(f"server on core {cores.server}, load on core {cores.load}, over {address}; {METHOD}")
     _print_head()
     runs: list[Row] = []

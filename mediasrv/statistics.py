@@ -10,6 +10,7 @@ from mediasrv.relay.broadcast import Broadcast
 from mediasrv.relay.forwarder import ForwarderCounters
 from mediasrv.relay.reception import Reception
 from mediasrv.relay.subscription import Subscription
+from mediasrv.rooms import PeerId
 from signaling.figures import (
     ForwardDelay,
     ReceivedFigures,
@@ -44,24 +45,24 @@ class StatisticsWatches:
     """Who is sent statistics, and when next."""
 
     def __init__(self) -> None:
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[PeerId, _Watch] = {}
 
-    def begin(self, peer: str, every_s: float, now: float) -> None:
+    def begin(self, peer: PeerId, every_s: float, now: float) -> None:
         """Let ``peer`` be due every ``every_s`` seconds, in place of an earlier interval."""
         self._watches[peer] = _Watch(every_s, now + every_s)
 
-    def end(self, peer: str) -> None:
+    def end(self, peer: PeerId) -> None:
         """Let ``peer`` be due no more; unknown ones are ignored."""
         self._watches.pop(peer, None)
 
-    def due(self, now: float) -> list[str]:
+    def due(self, now: float) -> list[PeerId]:
         """Return whose time has come, and take them as served; a missed turn is not made up for."""
         due = [peer for peer, watch in self._watches.items() if watch.due_at <= now]
         for peer in due:
             self._watches[peer].due_at = now + self._watches[peer].every_s
         return due
 
-    def delays_since(self, peer: str, delays: DelayHistogram) -> list[int]:
+    def delays_since(self, peer: PeerId, delays: DelayHistogram) -> list[int]:
         """Return the delays counted since the last call for ``peer``; of all time at first."""
         watch = self._watches.get(peer)
         if watch is None:

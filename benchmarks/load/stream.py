@@ -16,6 +16,7 @@ VIDEO_TICKS = 90_000 // FPS
 AUDIO_TICKS = AUDIO_FRAME_SAMPLES
 AUDIO_PACKETS_PER_S = 50
 AUDIO_BPS = 40_000
+VIDEO_BPS = 1_500_000
 SEED = 7
 
 
@@ -65,7 +66,7 @@ class MovingTexture:
         """Nothing to release."""
 
 
-def encode_stream(*, frames: int = 300, bitrate_bps: int = 1_500_000) -> Stream:
+def encode_stream(*, frames: int = 300, bitrate_bps: int = VIDEO_BPS) -> Stream:
     """Encode ten seconds of moving picture and a second of sound."""
     encoded = encode_frames(
         MovingTexture(1280, 720),
