@@ -1,7 +1,9 @@
 """One measurement: a server, a publisher, so many viewers, a window of time."""
 
 import multiprocessing
+import os
 import resource
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -74,7 +76,7 @@ class Load:
         self._stream = stream
         self._cores = cores
         self._address = address
-        self._processes: list[BaseProcess] = []
+        self._processes: dict[Connection, BaseProcess] = {}
         self._is_measured = False
 
     @contextmanager
@@ -87,7 +89,9 @@ class Load:
             self.receive(self._publisher, LIVE_TIMEOUT_S, "the publisher")
             yield self
         finally:
-            for process in reversed(self._processes):
+            for process in reversed(self._processes.values()):
+                if process.pid is not None and process.is_alive():
+                    os.kill(process.pid, signal.SIGCONT)
                 # After a failure nobody told them to end.
                 process.join(END_TIMEOUT_S if self._is_measured else 0)
                 process.terminate()
@@ -99,8 +103,14 @@ class Load:
         process = self._context.Process(target=run, args=(theirs, *arguments), daemon=True)
         process.start()
         theirs.close()  # so that its end is noticed here
-        self._processes.append(process)
+        self._processes[ours] = process
         return ours
+
+    def signal(self, pipe: Connection, number: signal.Signals) -> None:
+        """Stop or continue the process at the other end of ``pipe``."""
+        pid = self._processes[pipe].pid
+        assert pid is not None
+        os.kill(pid, number)
 
     def receive(self, pipe: Connection, timeout_s: float, who: str) -> Any:
         """Wait for what a process of the load says.
@@ -133,14 +143,14 @@ class Load:
             tell(f"{value} of {viewers} viewers have joined")
 
     def measure(
-        self, crowd: Connection, seconds: float
+        self, crowd: Connection, wait: Callable[[], None]
     ) -> tuple[Reading, Reading, CrowdResult, SentLog]:
-        """Open the window, close it, collect what was noted."""
+        """Open the window, let ``wait`` pass in it, close it, collect what was noted."""
         time.sleep(SETTLE_S)
         crowd.send("begin")
         time.sleep(0.2)  # the crowd has begun for certain; what came before is cut off by time
         before = self.read()
-        time.sleep(seconds)
+        wait()
         after = self.read()
         crowd.send("end")
         result: CrowdResult = self.receive(crowd, PROGRESS_TIMEOUT_S, "the viewers")
@@ -160,7 +170,7 @@ class Load:
         return Reading(
             time.time_ns(),
             self._subject.cpu_s(),
-            sum(cpu_s(p.pid) for p in self._processes if p.pid),
+            sum(cpu_s(p.pid) for p in self._processes.values() if p.pid),
             {n: float(t.user + t.nice + t.system + t.softirq + t.irq) for n, t in enumerate(busy)},
             forward,
         )
@@ -212,7 +222,7 @@ def measure(
             time.sleep(SETTLE_S)
             empty_kib = subject.rss_kib()
             joined = load.join(viewers, tell, gro=gro)
-            before, after, crowd, log = load.measure(joined, seconds)
+            before, after, crowd, log = load.measure(joined, lambda: time.sleep(seconds))
             rss_kib = subject.rss_kib() - empty_kib
     except MeasurementFailed as exc:
         return {"server": subject.name, "viewers": viewers, "failed": str(exc)}
