@@ -19,6 +19,7 @@ from mediasrv.config import ServerConfig
 from mediasrv.http.api import api_router
 from mediasrv.http.metrics import metrics_router
 from mediasrv.http.pages import install_pages
+from mediasrv.http.socket_protocol import BoundedSocketProtocol
 from mediasrv.http.websocket import serve_websocket
 from mediasrv.node import Node, new_peer_id, new_resume_token
 from mediasrv.processing import BeautyStream, ProcessingConfig, SandboxLevel, SpareWorkers
@@ -159,7 +160,7 @@ def serve(config: ServerConfig, *, log_level: str = "warning") -> None:
             host=config.host,
             port=config.port,
             loop="uvloop",
-            ws="websockets-sansio",
+            ws=BoundedSocketProtocol,
             ws_max_size=WEBSOCKET_MAX_BYTES,
             ws_ping_interval=WEBSOCKET_PING_S,
             ws_ping_timeout=WEBSOCKET_PING_S,
