@@ -10,11 +10,12 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from benchmarks.load.janus import MISSING, find_janus, janus_server
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
-from benchmarks.load.stream import FPS, VIDEO_BPS, Stream, encode_stream
+from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
 
 Row = dict[str, object]
@@ -39,10 +40,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--viewers", type=_counts, default=[10, 100, 300], metavar="N,N,...")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each window")
     parser.add_argument(
-        "--bitrate",
-        type=int,
-        default=VIDEO_BPS,
-        help="of the video, bits per second; a thin one shows what viewers cost beside packets",
+        "--tempo",
+        type=float,
+        default=1.0,
+        help="of the stream; 0.25 sends the same frames at a quarter of their rate, so that four"
+        " times the viewers fit into a core, and what they cost by time weighs four times as much",
     )
     parser.add_argument("--vs", action="append", choices=list(PEERS), default=[])
     parser.add_argument("--server-core", type=int, default=0)
@@ -84,7 +86,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     address = local_address()
     allow_sockets()
     print("encoding ten seconds of 720p ...")
-    stream = encode_stream(bitrate_bps=options.bitrate)
+    stream = replace(encode_stream(), tempo=options.tempo)
     print(f"server on core {cores.server}, load on core {cores.load}, over {address}; {METHOD}")
     _print_head()
     runs: list[Row] = []
@@ -100,14 +102,18 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
         row = _measure(our_server, "mediasrv", viewers, stream, options, cores, address)
         row["vs"] = {name: versus(row, theirs(name, viewers)) for name in peers}
         runs.append(row)
-        knee = knee_of(row)
+        knee = knee_of(row, FPS * stream.tempo)
         if knee is not None:
             print(f"knee: {viewers} viewers: {knee}")
             break
     return {
         "method": METHOD,
         "gro": options.gro,
-        "stream": {"video_bps": round(stream.video_bps), "frames": len(stream.frames)},
+        "stream": {
+            "video_bps": round(stream.video_bps),
+            "frames": len(stream.frames),
+            "tempo": stream.tempo,
+        },
         "runs": runs,
         "vs": {name: [row["vs"][name] for row in runs] for name in peers},  # type: ignore[index]
     }
@@ -136,7 +142,7 @@ def ratio_of(ours: Row, theirs: Row) -> float | None:
     return round(mine / other, 4)
 
 
-def knee_of(row: Row) -> str | None:
+def knee_of(row: Row, fps: float = FPS) -> str | None:
     """Say why more viewers than in this row make no sense; None when they do."""
     for reason in ("failed", "refused"):
         if reason in row:
@@ -148,7 +154,7 @@ def knee_of(row: Row) -> str | None:
         return f"{100 * loss:.2f} % of the packets were lost"
     arrival = row.get("arrival_ms")
     late_ms = arrival["last"]["p50"] if isinstance(arrival, dict) and arrival else 0.0
-    if late_ms > 1000 / FPS:
+    if late_ms > 1000 / fps:
         return f"half of the frames are {late_ms:.0f} ms late at the last viewer"
     return None
 

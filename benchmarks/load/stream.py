@@ -16,7 +16,6 @@ VIDEO_TICKS = 90_000 // FPS
 AUDIO_TICKS = AUDIO_FRAME_SAMPLES
 AUDIO_PACKETS_PER_S = 50
 AUDIO_BPS = 40_000
-VIDEO_BPS = 1_500_000
 SEED = 7
 
 
@@ -27,15 +26,17 @@ class Stream:
     Attributes:
         frames: Encoded VP8 frames; the first is the only keyframe.
         sounds: Opus packets of 20 ms.
+        tempo: At how many times their rate both are sent.
     """
 
     frames: tuple[bytes, ...]
     sounds: tuple[bytes, ...]
+    tempo: float = 1.0
 
     @property
     def video_bps(self) -> float:
-        """The video's bitrate over the loop, in bits per second."""
-        return 8 * sum(map(len, self.frames)) * FPS / len(self.frames)
+        """The video's bitrate over the loop as it is sent, in bits per second."""
+        return 8 * self.tempo * sum(map(len, self.frames)) * FPS / len(self.frames)
 
 
 class MovingTexture:
@@ -66,7 +67,7 @@ class MovingTexture:
         """Nothing to release."""
 
 
-def encode_stream(*, frames: int = 300, bitrate_bps: int = VIDEO_BPS) -> Stream:
+def encode_stream(*, frames: int = 300, bitrate_bps: int = 1_500_000) -> Stream:
     """Encode ten seconds of moving picture and a second of sound."""
     encoded = encode_frames(
         MovingTexture(1280, 720),
