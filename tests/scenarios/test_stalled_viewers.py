@@ -110,6 +110,19 @@ def test_a_viewer_who_stops_reading_for_a_minute_leaves_memory_flat(stall):
     assert room.viewers["well"].total - got == MINUTE_S * FPS * 4
 
 
+def test_a_viewer_who_cannot_be_sent_to_does_not_wear_out_the_host():
+    room = Room()
+    room.go_on(WARM_UP_S)
+    takes_nothing(room)
+    before = room.broadcast.keyframe_requests_sent
+    room.go_on(MINUTE_S)
+    assert 2 <= room.broadcast.keyframe_requests_sent - before <= 8
+    room.viewers["stalled"].is_broken = False
+    got = room.viewers["stalled"].total
+    room.go_on(1 + KEYFRAME_EVERY / FPS)
+    assert room.viewers["stalled"].total > got
+
+
 def test_a_viewer_who_only_begs_leaves_memory_flat():
     room = Room()
     room.go_on(2 * WARM_UP_S, room.beg)
