@@ -17,6 +17,7 @@ from benchmarks.load.signalling import OurSignalling
 from benchmarks.load.stream import Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server
 
+SECONDS = 2.0
 WAIT_LIMIT_MS = 1000.0
 KEYFRAME_REQUESTS_LIMIT = 4
 # So that the keyframe a host begins with is of no use to anybody any more.
@@ -41,8 +42,7 @@ STEPS: tuple[Step, ...] = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=int, default=200)
-    parser.add_argument("--within", type=float, default=2.0, help="seconds in which they come")
-    parser.add_argument("--repeat", type=int, default=1, help="rushes, each at a new server")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="in which they come")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
 
@@ -52,17 +52,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     allow_sockets()
     address = local_address()
     cores = Cores(options.server_core, options.load_core)
-    stream = encode_stream()
-    runs = []
-    for _ in range(options.repeat):
-        with our_server(cores.server, address) as subject:
-            row = _measure(subject, stream, cores, address, options)
-        runs.append(row)
-        _print(row)
+    with our_server(cores.server, address) as subject:
+        row = _measure(subject, encode_stream(), cores, address, options)
+    _print(row)
     return {
-        "within_s": options.within,
+        "within_s": options.seconds,
         "limits": {"wait_ms": WAIT_LIMIT_MS, "keyframe_requests": KEYFRAME_REQUESTS_LIMIT},
-        "runs": runs,
+        "runs": [row],
     }
 
 
@@ -72,7 +68,7 @@ def _measure(
     assert isinstance(subject.signalling, OurSignalling)
     with Load(subject, stream, cores, address).opened() as load:
         crowd = load.start(
-            run_rush, subject.signalling, options.viewers, options.within, cores.load, address
+            run_rush, subject.signalling, options.viewers, options.seconds, cores.load, address
         )
         load.receive(crowd, RESULT_TIMEOUT_S, "the viewers")
         time.sleep(HOST_ALONE_S)

@@ -14,6 +14,7 @@ from benchmarks.load.recording import count
 from benchmarks.load.stream import Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server
 
+SECONDS = 60.0
 # The interpreter takes memory in arenas of a MiB; what grows by viewer or second is far above it.
 GROWTH_LIMIT_KIB = 2048
 SAMPLE_S = 1.0
@@ -25,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--stalled", type=int, default=20, help="viewers who stop reading")
     parser.add_argument("--others", type=int, default=20, help="viewers who go on")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long they read nothing")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="without reading")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
 
