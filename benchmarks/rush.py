@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
-from benchmarks.load.measuring import Cores, Load, allow_sockets, local_address
+from benchmarks.load.measuring import Cores, Load, allow_sockets, local_address, stolen
 from benchmarks.load.recording import percentiles
 from benchmarks.load.rush import Arrival, RushResult, run_rush
 from benchmarks.load.signalling import OurSignalling
@@ -91,6 +91,7 @@ def _measure(
         "server_cpu_s": round(after.server_s - before.server_s, 3),
         "server_core_share": round((after.server_s - before.server_s) / elapsed_s, 3),
         "load_core_share": round((after.load_s - before.load_s) / elapsed_s, 3),
+        "stolen_share": stolen(before, after, cores),
     }
 
 
@@ -136,6 +137,7 @@ def _print(row: dict[str, object]) -> None:
             print(f"{name:14}{ms['p50']:8.1f}{ms['p95']:8.1f}{ms['max']:8.1f}")
     print(
         f"server {row['server_cpu_s']} s of CPU, {row['server_core_share']:.0%} of its core;"
-        f" load {row['load_core_share']:.0%} of its core"
+        f" load {row['load_core_share']:.0%} of its core;"
+        f" stolen by the hypervisor {max(row['stolen_share'].values()):.0%}"  # type: ignore[attr-defined]
     )
     print(f"limit of the wait: {WAIT_LIMIT_MS:.0f} ms, {'kept' if is_kept(row) else 'BROKEN'}")

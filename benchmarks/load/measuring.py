@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -51,13 +51,23 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that is read at the beginning and at the end of the window."""
+    """Everything that is read at the beginning and at the end of the window.
+
+    Attributes:
+        at_ns: When, on the realtime clock.
+        server_s: CPU time of the server.
+        load_s: CPU time of the load.
+        busy_s: What each core did, whoever for.
+        forward: The server's own histogram of delays.
+        stolen_s: What the hypervisor took of each core.
+    """
 
     at_ns: int
     server_s: float
     load_s: float
     busy_s: dict[int, float]
     forward: dict[float, float]
+    stolen_s: dict[int, float] = field(default_factory=dict)
 
 
 class Load:
@@ -173,6 +183,7 @@ class Load:
             sum(cpu_s(p.pid) for p in self._processes.values() if p.pid),
             {n: float(t.user + t.nice + t.system + t.softirq + t.irq) for n, t in enumerate(busy)},
             forward,
+            {n: float(getattr(t, "steal", 0.0)) for n, t in enumerate(busy)},
         )
 
 
@@ -266,6 +277,7 @@ def summarize(
         "viewers_watching": counted.viewers,
         "srtp": crowd.profiles,
         "decrypted_sample": crowd.decrypted,
+        "stolen_share": stolen(before, after, cores),
         "neighbours_share": {
             "server_core": _neighbours(before, after, cores.server, used_s, elapsed_s),
             "load_core": _neighbours(
@@ -292,6 +304,15 @@ def _inside_ms(buckets: dict[float, float]) -> dict[str, float]:
     named = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
     found = {name: exposition.quantile(buckets, share) for name, share in named.items()}
     return {name: round(1000 * s, 3) for name, s in found.items() if s is not None}
+
+
+def stolen(before: Reading, after: Reading, cores: Cores) -> dict[str, float]:
+    """Return the share of each core that the hypervisor gave to somebody else."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    return {
+        name: round((after.stolen_s.get(core, 0) - before.stolen_s.get(core, 0)) / elapsed_s, 3)
+        for name, core in (("server_core", cores.server), ("load_core", cores.load))
+    }
 
 
 def _neighbours(
