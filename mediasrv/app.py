@@ -17,6 +17,7 @@ import mediasrv
 from filters.presets import schema_with_presets
 from mediasrv.config import ServerConfig
 from mediasrv.http.api import api_router
+from mediasrv.http.door import WebsocketDoor
 from mediasrv.http.metrics import metrics_router
 from mediasrv.http.pages import install_pages
 from mediasrv.http.socket_protocol import BoundedSocketProtocol
@@ -70,13 +71,13 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
     app.include_router(api_router(lambda: running["node"], schema_with_presets(), clock=clock))
     app.include_router(metrics_router(lambda: running["node"]))
 
-    @app.websocket("/ws")
     async def websocket(websocket: WebSocket) -> None:
         await serve_websocket(
             websocket, running["node"], clock=clock, allowed_origins=config.allowed_origins
         )
 
     install_pages(app)
+    app.add_middleware(WebsocketDoor, path="/ws", serve=websocket)
     return app
 
 

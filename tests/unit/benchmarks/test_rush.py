@@ -1,15 +1,19 @@
+from dataclasses import fields
+
 import pytest
 
 from benchmarks.load.rush import Arrival
 from benchmarks.rush import is_kept, summarize
 
 MS = 1_000_000
+NAMES = [field.name for field in fields(Arrival) if field.name.endswith("_ns")]
 
 
 def arrival(wait_ms: int) -> Arrival:
     """A viewer who was 1 ms late, and waited longest for its frame."""
     times = [0, 1, 2, 3, 4, 5, 6, 7, wait_ms]
-    return Arrival(*[1_000 * MS + ms * MS for ms in times])
+    times_ns = (1_000 * MS + ms * MS for ms in times)
+    return Arrival(**dict(zip(NAMES, times_ns, strict=True)))  # type: ignore[arg-type]
 
 
 def row(*arrivals, requests=0):
