@@ -9,8 +9,8 @@ from starlette.websockets import WebSocket
 class WebsocketDoor:
     """Serves websockets at one path itself and hands on everything else.
 
-    A websocket lives for hours in whatever calls it. Each layer of pages, routes and dependencies on
-    the way would keep coroutines and exit stacks for it that do nothing: a dozen by viewer.
+    A websocket lives for hours in whatever calls it. Each layer of pages, routes and dependencies
+    on the way would keep coroutines and exit stacks for it that do nothing: a dozen by viewer.
 
     Args:
         app: The layers behind.
