@@ -1,6 +1,7 @@
 """The adaptor between a websocket and the node: what goes in, what comes out, what is refused."""
 
 import asyncio
+import weakref
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -12,7 +13,7 @@ from signaling.messages import (
     Left,
     ViewersChanged,
 )
-from tests.unit.mediasrv.http.websocket_server import SET_FILTER, Peer, closing, received
+from tests.unit.mediasrv.http.websocket_server import SET_FILTER, Peer, closing, received, until
 
 
 async def test_messages_go_in_and_out_and_leave_closes_with_1000(server):
@@ -173,3 +174,17 @@ async def test_errors_are_logged_by_code_and_never_with_what_the_client_sent(ser
     assert "bad_json" in caplog.text
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("mediasrv")]
     assert not [line for line in ours if "S3CRET" in line]
+
+
+async def test_a_message_that_was_handled_is_not_kept_until_the_next(server):
+    handled = []
+
+    async def act(peer: Peer, message: ClientMessage) -> None:
+        del peer.messages[:]
+        handled.append(weakref.ref(message))
+
+    server.node.act = act
+    async with server.connect() as client:
+        await server.join(client)
+        await client.send('{"type": "publish", "sdp": "v=0"}')
+        await until(lambda: bool(handled) and handled[0]() is None)
