@@ -23,6 +23,8 @@ from signaling.messages import Statistics
 
 # A host with more viewers is told of those that need attention; a message stays below 32 KiB.
 PEERS_MAX = 50
+# Adding up what a thousand viewers were sent takes milliseconds, and all of them may ask.
+TOTALS_S = 1.0
 KINDS: tuple[TrackKind, ...] = ("audio", "video")
 
 
@@ -30,8 +32,26 @@ class RoomCounters(Protocol):
     """What statistics read of a room."""
 
     broadcast: Broadcast
-    forward_delay: DelayHistogram
     opened_at: float
+    totals: "TrackTotals"
+
+
+class TrackTotals:
+    """A room's tracks with what all viewers were sent, added up once a second at most.
+
+    Attributes:
+        read_at: When; monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self.read_at: float | None = None
+        self._tracks: list[TrackFigures] = []
+
+    def read(self, broadcast: Broadcast, now: float) -> list[TrackFigures]:
+        """Return the tracks as they were at :attr:`read_at`, which may be now."""
+        if self.read_at is None or now - self.read_at >= TOTALS_S:
+            self.read_at, self._tracks = now, _tracks(broadcast)
+        return self._tracks
 
 
 @dataclass(slots=True)
@@ -102,16 +122,17 @@ def room_statistics(
             peers=[],
         )
     broadcast = room.broadcast
+    tracks = room.totals.read(broadcast, now)
     return Statistics(
         reply_to=reply_to,
-        elapsed_s=round(now - room.opened_at, 3),
+        elapsed_s=round((room.totals.read_at or now) - room.opened_at, 3),
         viewers=len(broadcast.subscriptions),
         forward_ms=_forward_delay(delays),
         keyframe_requests=broadcast.keyframe_requests_sent,
         malformed_rtp=broadcast.counters.malformed_rtp,
         malformed_rtcp=broadcast.counters.malformed_rtcp,
         foreign_packets=broadcast.counters.foreign_packets,
-        tracks=_tracks(broadcast),
+        tracks=tracks,
         peers=[_viewer(peer, found) for peer, found in _told_of(broadcast, viewer)],
     )
 

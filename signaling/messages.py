@@ -264,7 +264,8 @@ class Statistics(Reply):
     """How a room's media fares; counters have counted since the room had media.
 
     Attributes:
-        elapsed_s: Seconds since the room had media; two messages apart it makes rates of counters.
+        elapsed_s: Seconds from when the room had media to when its tracks were read, which is at
+            most a second ago; two messages apart it makes rates of their counters.
         viewers: Viewers who are sent to.
         forward_ms: Since the statistics before; None when nothing was forwarded meanwhile.
         keyframe_requests: Sent to the host.

@@ -47,6 +47,7 @@ export class Delivery {
 
   #told(statistics) {
     const before = this.#before;
+    if (before?.elapsed_s === statistics.elapsed_s) return; // nothing was counted anew
     this.#before = statistics;
     if (!this.#isLive || !before) return;
     const figures = read(before, statistics);

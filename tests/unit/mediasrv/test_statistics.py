@@ -4,15 +4,13 @@ import pytest
 
 from mediasrv.delays import DelayHistogram
 from mediasrv.relay import rtcp
-from mediasrv.statistics import PEERS_MAX, StatisticsWatches, room_statistics
+from mediasrv.statistics import PEERS_MAX, TOTALS_S, StatisticsWatches, TrackTotals, room_statistics
 from signaling.codec import encode
 from tests.studio import Studio
 
 
 def tell(studio, viewer=None, delays=()):
-    room = SimpleNamespace(
-        broadcast=studio.broadcast, forward_delay=DelayHistogram(), opened_at=50.0
-    )
+    room = SimpleNamespace(broadcast=studio.broadcast, opened_at=50.0, totals=TrackTotals())
     return room_statistics(room, studio.now, viewer=viewer, delays=delays)
 
 
@@ -151,3 +149,22 @@ def test_every_watch_sees_the_delays_since_its_own_last_look():
     delays.note(0.001)
     assert sum(watches.delays_since("ada", delays)) == 1
     assert sum(watches.delays_since("somebody who asks once", delays)) == 2
+
+
+def test_what_all_viewers_were_sent_is_added_up_once_a_second_whoever_asks(studio):
+    totals = TrackTotals()
+    room = SimpleNamespace(broadcast=studio.broadcast, opened_at=50.0, totals=totals)
+
+    def told(viewer):
+        return room_statistics(room, studio.now, viewer=viewer, delays=())
+
+    first = told(None)
+    studio.shoot(3)
+    second = told("ada")
+    assert track(second).sent == track(first).sent
+    assert second.elapsed_s == first.elapsed_s  # so that rates stay right
+    assert second.peers[0].sent["video"].packets == 26  # its own are of now
+    studio.pass_time(TOTALS_S)
+    third = told("bob")
+    assert track(third).sent.packets == 52
+    assert third.elapsed_s >= first.elapsed_s + TOTALS_S
