@@ -21,6 +21,7 @@ from mediasrv.negotiation import (
     negotiate_viewer,
 )
 from mediasrv.relay.broadcast import Broadcast
+from mediasrv.statistics import TrackTotals
 from mediasrv.transport.answer import AcceptedMedia, ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.offer import Offer, parse_offer
@@ -104,6 +105,8 @@ class RoomMedia:
         self._next_host: _HostPeer | None = None
         self._viewers: dict[str, _ViewerPeer] = {}
         self._relay_timer: asyncio.TimerHandle | None = None
+        self.opened_at = clock()
+        self.totals = TrackTotals()
         self.forward_delay = DelayHistogram()
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,

@@ -17,6 +17,7 @@ from mediasrv.relay.lanes import Fanout, PlainGroup
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Stream
 from mediasrv.relay.rates import LayerRates
+from mediasrv.relay.reception import Reception
 from mediasrv.relay.subscription import OutgoingTrack, Subscription
 from mediasrv.relay.track import TrackRelay
 
@@ -25,8 +26,10 @@ VIDEO_HZ = 90_000
 # Who is due for a sender report is looked up at this pace; the lips of a viewer who has just joined
 # are in sync that much later.
 REPORTS_EVERY_S = 0.1
-# A viewer on a good network needs this long from joining until packets can be sent to it.
-CONNECT_S = 0.5
+# A viewer on a good network needs less than this from joining until packets can be sent to it. One
+# that needs longer may have to wait for a keyframe of its own; to expect that of everybody would
+# ask the host more often while many come.
+CONNECT_S = 0.3
 
 _KEYFRAME_STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "vp8": vp8.starts_keyframe,
@@ -328,6 +331,11 @@ class Broadcast:
             for kind, forwarder in subscription.forwarders.items():
                 totals[kind].add(forwarder.counters)
         return totals
+
+    @property
+    def receptions(self) -> Mapping[str, Reception]:
+        """What came from the host, by kind; of its present streams only."""
+        return self._publisher.receptions if self._publisher is not None else {}
 
     @property
     def keyframe_requests_sent(self) -> int:

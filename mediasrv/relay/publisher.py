@@ -104,6 +104,11 @@ class Publisher:
         """Encoding name of the video, None without one."""
         return next((t.codec for t in self._tracks.values() if t.kind == "video"), None)
 
+    @property
+    def receptions(self) -> dict[str, Reception]:
+        """What came of each kind's present stream."""
+        return {kind: stream.reception for kind, stream in self._current.items()}
+
     def stream_of(self, packet: RtpPacket, now: float) -> Stream | None:
         """Note the arrival of a packet, find its stream; None when it must not be forwarded.
 

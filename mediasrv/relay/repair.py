@@ -62,6 +62,11 @@ class RoundTrip:
         self.rtt_s = RTT_DEFAULT_S
         self._measured = False
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the viewer has echoed a report; else ``rtt_s`` is a guess."""
+        return self._measured
+
     def echoed(self, last_report: int, delay: int, now: float) -> None:
         """Take a report block's echo of our sender report; both in 1/65536 s, 0 for none."""
         if last_report == 0:

@@ -1,8 +1,10 @@
+from dataclasses import astuple, fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.forwarder import Forwarder, ForwarderCounters
 from mediasrv.relay.packets import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
@@ -238,3 +240,10 @@ def test_a_viewer_sees_no_hole_whatever_fails_on_our_side(steps):
     assert numbers == sorted(set(numbers))
     assert len(numbers) + lost == forward.counters.packets_sent
     assert all(n < forward.counters.packets_sent for n in numbers)
+
+
+def test_counters_of_viewers_are_added_field_by_field_and_none_is_forgotten():
+    names = [field.name for field in fields(ForwarderCounters)]
+    total = ForwarderCounters(*range(len(names)))
+    total.add(ForwarderCounters(*[100] * len(names)))
+    assert list(astuple(total)) == [100 + i for i in range(len(names))]
