@@ -15,6 +15,8 @@ BENCHMARKS = {
     "interruptions": "how long the picture stands still at toggles and crashes of the filter",
     "join": "how long a viewer waits for the first picture (Chromium)",
     "network": "what a viewer sees behind loss, bursts, delay, a narrow link, a blackout",
+    "rush": "how long 200 viewers wait who come within two seconds",
+    "stalled": "memory of the server while viewers stop reading, and what others notice",
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }

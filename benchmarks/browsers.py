@@ -5,8 +5,10 @@ For benchmarks and for tests; needs the development environment (Playwright) and
 
 import base64
 import io
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from benchmarks.capture import write_capture
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = [
@@ -31,6 +35,8 @@ CHROMIUM_ARGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 TIMEOUT_S = 20.0
+# Four seconds, played over and over.
+CLIP_FRAMES = 120
 
 _STATISTICS = """async (kind) => {
   const found = {};
@@ -108,6 +114,24 @@ def launch_chromium(playwright: Playwright, capture: Path | None = None) -> Brow
     if capture is not None:
         args.append(f"--use-file-for-fake-video-capture={capture}")
     return playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+
+
+@contextmanager
+def two_browsers(clip: Path | None = None) -> Iterator[tuple[Browser, Browser]]:
+    """Start one Chromium for hosts and one for viewers; both have ended afterwards.
+
+    Args:
+        clip: The hosts' camera; None for Chromium's own test pattern.
+    """
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        capture = None
+        if clip is not None:
+            capture = write_capture(clip, Path(scratch) / "clip.y4m", frames=CLIP_FRAMES)
+        with (
+            launch_chromium(playwright, capture) as hosts,
+            launch_chromium(playwright) as viewers,
+        ):
+            yield hosts, viewers
 
 
 class _RoomPage:

@@ -6,18 +6,17 @@ others with the same load.
 """
 
 import argparse
-import resource
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from benchmarks.load.janus import MISSING, find_janus, janus_server
-from benchmarks.load.measuring import Cores, measure
+from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
 from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
-from mediasrv.transport.addresses import usable_local_addresses
 
 Row = dict[str, object]
 Server = Callable[[int, str], AbstractContextManager[Subject]]
@@ -40,6 +39,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=_counts, default=[10, 100, 300], metavar="N,N,...")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each window")
+    parser.add_argument(
+        "--tempo",
+        type=float,
+        default=1.0,
+        help="of the stream; 0.25 sends the same frames at a quarter of their rate, so that four"
+        " times the viewers fit into a core, and what they cost by time weighs four times as much",
+    )
     parser.add_argument("--vs", action="append", choices=list(PEERS), default=[])
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
@@ -77,10 +83,10 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     cores = Cores(options.server_core, options.load_core)
     peers = _available(options.vs)
-    address = _address()
-    _allow_sockets()
+    address = local_address()
+    allow_sockets()
     print("encoding ten seconds of 720p ...")
-    stream = encode_stream()
+    stream = replace(encode_stream(), tempo=options.tempo)
     print(f"server on core {cores.server}, load on core {cores.load}, over {address}; {METHOD}")
     _print_head()
     runs: list[Row] = []
@@ -96,23 +102,21 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
         row = _measure(our_server, "mediasrv", viewers, stream, options, cores, address)
         row["vs"] = {name: versus(row, theirs(name, viewers)) for name in peers}
         runs.append(row)
-        knee = knee_of(row)
+        knee = knee_of(row, FPS * stream.tempo)
         if knee is not None:
             print(f"knee: {viewers} viewers: {knee}")
             break
     return {
         "method": METHOD,
         "gro": options.gro,
-        "stream": {"video_bps": round(stream.video_bps), "frames": len(stream.frames)},
+        "stream": {
+            "video_bps": round(stream.video_bps),
+            "frames": len(stream.frames),
+            "tempo": stream.tempo,
+        },
         "runs": runs,
         "vs": {name: [row["vs"][name] for row in runs] for name in peers},  # type: ignore[index]
     }
-
-
-def _allow_sockets() -> None:
-    """Raise the soft limit of open files: servers and viewers need one or two per viewer."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _available(names: list[str]) -> list[str]:
@@ -120,12 +124,6 @@ def _available(names: list[str]) -> list[str]:
         print(MISSING)
         names = [name for name in names if name != "janus"]
     return list(dict.fromkeys(names))
-
-
-def _address() -> str:
-    """Choose one that every server can be met at: Janus and Firefox ignore loopback."""
-    found = [address for address in usable_local_addresses() if ":" not in address]
-    return found[0]
 
 
 def versus(ours: Row, theirs: Row) -> Row:
@@ -144,7 +142,7 @@ def ratio_of(ours: Row, theirs: Row) -> float | None:
     return round(mine / other, 4)
 
 
-def knee_of(row: Row) -> str | None:
+def knee_of(row: Row, fps: float = FPS) -> str | None:
     """Say why more viewers than in this row make no sense; None when they do."""
     for reason in ("failed", "refused"):
         if reason in row:
@@ -156,7 +154,7 @@ def knee_of(row: Row) -> str | None:
         return f"{100 * loss:.2f} % of the packets were lost"
     arrival = row.get("arrival_ms")
     late_ms = arrival["last"]["p50"] if isinstance(arrival, dict) and arrival else 0.0
-    if late_ms > 1000 / FPS:
+    if late_ms > 1000 / fps:
         return f"half of the frames are {late_ms:.0f} ms late at the last viewer"
     return None
 

@@ -6,13 +6,9 @@ A host in one Chromium, a viewer in another that notes when each frame came on i
 import argparse
 import os
 import signal
-import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from benchmarks.browsers import HostPage, ViewerPage, launch_chromium, longest_gap_ms
-from benchmarks.capture import write_capture
+from benchmarks.browsers import HostPage, ViewerPage, longest_gap_ms, two_browsers
 from benchmarks.live_server import RunningServer, running_server
 
 SETTLE_S = 5.0
@@ -33,15 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print, return it."""
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        running_server() as server,
-        sync_playwright() as playwright,
-    ):
-        capture = None
-        if options.clip is not None:
-            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
-        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
+    with running_server() as server, two_browsers(options.clip) as (hosts, viewers):
         host = HostPage(hosts, server.url, "interruptions")
         host.go_live()
         viewer = ViewerPage(viewers, server.url, "interruptions")
@@ -64,8 +52,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         kills_ms = [_kill(server, viewer) for _ in range(options.kills)]
         host.close()
         viewer.close()
-        hosts.close()
-        viewers.close()
     for what, gaps_ms, limit_ms in (
         ("toggle", toggles_ms, FREEZE_LIMIT_MS),
         ("killed worker", kills_ms, BACK_LIMIT_MS),

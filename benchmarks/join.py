@@ -5,14 +5,10 @@ requestVideoFrameCallback, so negotiation, ICE, DTLS, the keyframe, decoding and
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
-from benchmarks.capture import write_capture
+from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.live_server import running_server
 from benchmarks.machine import percentile
 
@@ -30,15 +26,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print the distribution, return it."""
     first_frame_ms: list[float] = []
     from_click_ms: list[float] = []
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        running_server() as server,
-        sync_playwright() as playwright,
-    ):
-        capture = None
-        if options.clip is not None:
-            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
-        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
+    with running_server() as server, two_browsers(options.clip) as (hosts, viewers):
         host = HostPage(hosts, server.url, "join")
         host.go_live()
         host.wait(3)
@@ -54,8 +42,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             )
             time.sleep(options.pause)
         host.close()
-        hosts.close()
-        viewers.close()
     summary, from_click = _summary(first_frame_ms), _summary(from_click_ms)
     print("from the offer   " + "  ".join(f"{name} {ms:.1f} ms" for name, ms in summary.items()))
     print("from navigation  " + "  ".join(f"{name} {ms:.1f} ms" for name, ms in from_click.items()))

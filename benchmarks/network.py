@@ -5,17 +5,15 @@ viewer's screen. Browsers, proxy and server share this machine; look at the row 
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
-from benchmarks.capture import write_capture
+from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.impairment import Bursts, Conditions
 from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
 
@@ -179,22 +177,15 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     rows: list[dict[str, object]] = []
     print(_HEADER)
     with (
-        tempfile.TemporaryDirectory() as scratch,
         impaired_server(seed=options.seed) as (server, proxy),
-        sync_playwright() as playwright,
+        two_browsers(options.clip) as (hosts, viewers),
     ):
-        capture = None
-        if options.clip is not None:
-            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
-        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
         host = HostPage(hosts, server.url, ROOM)
         host.go_live()
         host.wait(SETTLE_S)
         for name in names:
             rows += _measure(host, viewers, server.url, proxy, name, options.seconds)
         host.close()
-        hosts.close()
-        viewers.close()
     return {"seconds": options.seconds, "seed": options.seed, "rows": rows}
 
 

@@ -6,14 +6,12 @@ machine, so the figures are a lower bound of what separate machines would show.
 """
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage, launch_chromium
-from benchmarks.capture import write_capture
+from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.firefox import running_firefox
 from benchmarks.live_server import running_server
 
@@ -32,15 +30,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print a table, return it."""
     rows: list[dict[str, object]] = []
     print("viewers  filter  size        fps lowest  freezes  lost  host fps")
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        running_server() as server,
-        sync_playwright() as playwright,
-    ):
-        capture = None
-        if options.clip is not None:
-            capture = write_capture(options.clip, Path(scratch) / "clip.y4m", frames=120)
-        hosts, viewers = launch_chromium(playwright, capture), launch_chromium(playwright)
+    with running_server() as server, two_browsers(options.clip) as (hosts, viewers):
         for count in (int(n) for n in options.viewers.split(",")):
             rows += [
                 _measure(hosts, viewers, server.url, count, filtered, options.seconds)
@@ -49,8 +39,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         if options.firefox:
             rows.append(_watch_in_firefox(hosts, server.url, options.seconds))
             rows.append(_host_in_firefox(viewers, server.url, options.seconds))
-        hosts.close()
-        viewers.close()
     return {"rows": rows}
 
 

@@ -17,8 +17,10 @@ import mediasrv
 from filters.presets import schema_with_presets
 from mediasrv.config import ServerConfig
 from mediasrv.http.api import api_router
+from mediasrv.http.door import WebsocketDoor
 from mediasrv.http.metrics import metrics_router
 from mediasrv.http.pages import install_pages
+from mediasrv.http.socket_protocol import BoundedSocketProtocol
 from mediasrv.http.websocket import serve_websocket
 from mediasrv.node import Node, new_peer_id, new_resume_token
 from mediasrv.processing import BeautyStream, ProcessingConfig, SandboxLevel, SpareWorkers
@@ -69,13 +71,13 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
     app.include_router(api_router(lambda: running["node"], schema_with_presets(), clock=clock))
     app.include_router(metrics_router(lambda: running["node"]))
 
-    @app.websocket("/ws")
     async def websocket(websocket: WebSocket) -> None:
         await serve_websocket(
             websocket, running["node"], clock=clock, allowed_origins=config.allowed_origins
         )
 
     install_pages(app)
+    app.add_middleware(WebsocketDoor, path="/ws", serve=websocket)
     return app
 
 
@@ -159,7 +161,7 @@ def serve(config: ServerConfig, *, log_level: str = "warning") -> None:
             host=config.host,
             port=config.port,
             loop="uvloop",
-            ws="websockets-sansio",
+            ws=BoundedSocketProtocol,
             ws_max_size=WEBSOCKET_MAX_BYTES,
             ws_ping_interval=WEBSOCKET_PING_S,
             ws_ping_timeout=WEBSOCKET_PING_S,

@@ -18,6 +18,7 @@ from mediasrv.errors import ConsentMissing, NegotiationError, UnsupportedCodec
 from mediasrv.filter_switch import FilterStreams
 from mediasrv.room_media import RoomMedia
 from mediasrv.rooms import Directory, HostGone, Outcome, PeerId, RoomClosed, RoomListing
+from mediasrv.statistics import StatisticsWatches, room_statistics
 from mediasrv.transport.burst import BurstCounters
 from mediasrv.transport.endpoint import EndpointCounters, TransportEndpoint
 from signaling.errors import ErrorCode, Refused
@@ -37,6 +38,7 @@ from signaling.messages import (
     Unpublished,
     Unsubscribe,
     Unsubscribed,
+    WatchStatistics,
 )
 from signaling.server import Outbox
 
@@ -86,6 +88,7 @@ class Node:
         self._media: dict[str, RoomMedia] = {}
         self._connections: dict[PeerId, Connection] = {}
         self._hosts: dict[str, PeerId] = {}
+        self._watches = StatisticsWatches()
         self._faulty_rooms: set[str] = set()
         self._group = asyncio.TaskGroup()
 
@@ -150,6 +153,7 @@ class Node:
         peer = connection.peer
         if peer is not None and self._connections.get(peer) is connection:
             del self._connections[peer]
+            self._watches.end(peer)
             self._apply(self.directory.drop(peer, self._clock()))
 
     async def handle(self, connection: Connection, message: ClientMessage) -> None:
@@ -168,6 +172,8 @@ class Node:
             self._leave(connection, peer, message)
         elif isinstance(message, SetFilter):
             self._set_filter(connection, peer, message)
+        elif isinstance(message, WatchStatistics):
+            self._watch_statistics(connection, peer, message)
         else:
             self._negotiate(connection, peer, message)
 
@@ -184,6 +190,7 @@ class Node:
         before = self._connections.get(peer)
         if before is not None:
             before.outbox.send(Left(reason="replaced"))
+            self._watches.end(peer)
         connection.peer, connection.room = peer, message.room
         self._connections[peer] = connection
         if message.role == "host":
@@ -205,6 +212,7 @@ class Node:
             media.unsubscribe(peer, "left")
         self._apply(self.directory.leave(peer, self._clock(), reply_to=message.id))
         self._connections.pop(peer, None)
+        self._watches.end(peer)
         connection.peer = None
 
     def _require_host(self, connection: Connection, peer: PeerId) -> None:
@@ -229,6 +237,28 @@ class Node:
         except ConsentMissing as exc:
             raise Refused(ErrorCode.CONSENT_REQUIRED, str(exc)) from exc
         self._apply(self.directory.filter_changed(peer, view, reply_to=message.id))
+
+    def _watch_statistics(
+        self, connection: Connection, peer: PeerId, message: WatchStatistics
+    ) -> None:
+        now = self._clock()
+        if message.every_s is None:
+            self._watches.end(peer)
+        else:
+            self._watches.begin(peer, message.every_s, now)
+        self._send_statistics(connection, peer, now, reply_to=message.id)
+
+    def _send_statistics(
+        self, connection: Connection, peer: PeerId, now: float, reply_to: str | None = None
+    ) -> None:
+        media = self._media.get(connection.room)
+        delays = self._watches.delays_since(peer, media.forward_delay) if media else []
+        is_host = self._hosts.get(connection.room) == peer
+        connection.outbox.send(
+            room_statistics(
+                media, now, viewer=None if is_host else peer, delays=delays, reply_to=reply_to
+            )
+        )
 
     def _negotiate(self, connection: Connection, peer: PeerId, message: ClientMessage) -> None:
         if isinstance(message, Publish | Unpublish):
@@ -342,6 +372,10 @@ class Node:
                 if room not in self._faulty_rooms:
                     self._faulty_rooms.add(room)
                     logger.exception("the timer of a room failed")
+        for peer in self._watches.due(now):
+            connection = self._connections.get(peer)
+            if connection is not None:
+                self._send_statistics(connection, peer, now)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(self._guarded(work))

@@ -21,6 +21,7 @@ from mediasrv.negotiation import (
     negotiate_viewer,
 )
 from mediasrv.relay.broadcast import Broadcast
+from mediasrv.statistics import TrackTotals
 from mediasrv.transport.answer import AcceptedMedia, ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.offer import Offer, parse_offer
@@ -106,6 +107,8 @@ class RoomMedia:
         self._next_host: _HostPeer | None = None
         self._viewers: dict[str, _ViewerPeer] = {}
         self._relay_timer: asyncio.TimerHandle | None = None
+        self.opened_at = clock()
+        self.totals = TrackTotals()
         self.forward_delay = DelayHistogram()
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,
@@ -164,7 +167,7 @@ class RoomMedia:
         self.unsubscribe(viewer, "replaced")
         peer = _ViewerPeer(self, viewer, session)
         self._viewers[viewer] = peer
-        peer.transport = self._endpoint.open_peer(offer, peer)
+        peer.transport = self._endpoint.open_peer(offer, peer, is_frugal=True)
         self.broadcast.expect_viewer(self._clock())
         return self._answer(offer, session.accepted, peer.transport)
 

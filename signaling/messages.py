@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from signaling.figures import ForwardDelay, TrackFigures, ViewerFigures
 from signaling.limits import PROTOCOL_VERSION
 
 Role = Literal["host", "viewer"]
@@ -22,6 +23,9 @@ PeerLeftReason = Literal["left", "dropped"]
 LeftReason = Literal["left", "replaced", "shutdown"]
 
 SDP_BYTES = 65536
+# Faster than once a second nobody reads; slower than once a minute a request each is as good.
+STATISTICS_EVERY_MIN_S = 1.0
+STATISTICS_EVERY_MAX_S = 60.0
 
 ROOM_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
@@ -123,6 +127,13 @@ class SetFilter(Request):
     enabled: bool | None = Field(default=None, exclude_if=_absent)
     params: Parameters | None = Field(default=None, exclude_if=_absent)
     consent: bool | None = Field(default=None, exclude_if=_absent)
+
+
+class WatchStatistics(Request):
+    """Be sent ``statistics`` every so many seconds from now on; null ends it."""
+
+    type: Literal["watch_statistics"] = "watch_statistics"
+    every_s: Annotated[float, Field(ge=STATISTICS_EVERY_MIN_S, le=STATISTICS_EVERY_MAX_S)] | None
 
 
 class Leave(Request):
@@ -256,6 +267,35 @@ class ViewersChanged(Event):
     viewers: Annotated[int, Field(ge=0)]
 
 
+class Statistics(Reply):
+    """How a room's media fares; counters have counted since the room had media.
+
+    Attributes:
+        elapsed_s: Seconds from when the room had media to when its tracks were read, which is at
+            most a second ago; two messages apart it makes rates of their counters.
+        viewers: Viewers who are sent to.
+        forward_ms: Since the statistics before; None when nothing was forwarded meanwhile.
+        keyframe_requests: Sent to the host.
+        malformed_rtp: Packets of the host that were dropped as malformed.
+        malformed_rtcp: The same of RTCP, whoever sent it.
+        foreign_packets: Packets of the host that belong to no track.
+        tracks: One of each kind; none before the room has media.
+        peers: To the host: its viewers, those with the greatest loss if they are many. To a viewer:
+            itself, once it is sent to.
+    """
+
+    type: Literal["statistics"] = "statistics"
+    elapsed_s: float
+    viewers: Annotated[int, Field(ge=0)]
+    forward_ms: ForwardDelay | None
+    keyframe_requests: int
+    malformed_rtp: int
+    malformed_rtcp: int
+    foreign_packets: int
+    tracks: list[TrackFigures]
+    peers: list[ViewerFigures]
+
+
 class Left(Reply):
     """The session is over; the connection closes after this."""
 
@@ -272,7 +312,9 @@ class Error(Reply):
     retry_after_s: float | None = Field(default=None, exclude_if=_absent)
 
 
-ClientMessage: TypeAlias = Join | Publish | Unpublish | Subscribe | Unsubscribe | SetFilter | Leave
+ClientMessage: TypeAlias = (
+    Join | Publish | Unpublish | Subscribe | Unsubscribe | SetFilter | WatchStatistics | Leave
+)
 ServerMessage: TypeAlias = (
     Joined
     | Published
@@ -289,6 +331,7 @@ ServerMessage: TypeAlias = (
     | PeerJoined
     | PeerLeft
     | ViewersChanged
+    | Statistics
     | Left
     | Error
 )

@@ -42,11 +42,13 @@ CLIENT_MOVES: Table = MappingProxyType(
             "publish": State.HOST,
             "unpublish": State.HOST,
             "set_filter": State.HOST,
+            "watch_statistics": State.HOST,
             "leave": State.HOST,
         },
         State.VIEWER: {
             "subscribe": State.VIEWER,
             "unsubscribe": State.VIEWER,
+            "watch_statistics": State.VIEWER,
             "leave": State.VIEWER,
         },
         State.CLOSED: {},
@@ -72,6 +74,7 @@ SERVER_MOVES: Table = MappingProxyType(
             "peer_joined": State.HOST,
             "peer_left": State.HOST,
             "viewers_changed": State.HOST,
+            "statistics": State.HOST,
             "error": State.HOST,
             "left": State.CLOSED,
         },
@@ -85,6 +88,7 @@ SERVER_MOVES: Table = MappingProxyType(
             "host_left": State.VIEWER,
             "host_media": State.VIEWER,
             "viewers_changed": State.VIEWER,
+            "statistics": State.VIEWER,
             "error": State.VIEWER,
             "left": State.CLOSED,
         },
@@ -101,6 +105,7 @@ REPLIES: Mapping[str, str] = MappingProxyType(
         "subscribe": "subscribed",
         "unsubscribe": "unsubscribed",
         "set_filter": "filter_changed",
+        "watch_statistics": "statistics",
         "leave": "left",
     }
 )

@@ -93,8 +93,11 @@ class FakeEndpoint:
         """Announce one address."""
         return candidates(["192.0.2.1"], self.port)
 
-    def open_peer(self, offer: Offer, handler: PeerHandler) -> FakeTransport:
+    def open_peer(
+        self, offer: Offer, handler: PeerHandler, *, is_frugal: bool = False
+    ) -> FakeTransport:
         """Open a transport that is connected when the test says so."""
+        del is_frugal
         made = FakeTransport(offer, handler, lambda: self.open_transports.remove(made))
         self.transports.append(made)
         self.open_transports.append(made)

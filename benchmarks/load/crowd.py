@@ -6,7 +6,6 @@ measurement. One viewer decrypts everything, to prove that what comes is what wa
 
 import asyncio
 import gc
-import select
 import struct
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -16,6 +15,7 @@ import uvloop
 
 from benchmarks.load.dtls import Identity
 from benchmarks.load.peer import SO_TIMESTAMPNS, UDP_GRO, LightPeer, NotConnected
+from benchmarks.load.polling import Sockets
 from benchmarks.load.recording import Recording
 from benchmarks.load.signalling import Signalling
 from benchmarks.load.subject import settle
@@ -24,11 +24,6 @@ from mediasrv.relay import rtcp
 from signaling.errors import SignalingError
 
 JOINING_AT_ONCE = 24
-# Sockets are polled in turns instead of waking the process for each datagram: on loopback it is
-# the sender who pays for a wake-up, several microseconds in a virtual machine, and no network
-# would charge it that. The kernel's stamps keep arrival times exact.
-POLL_S = 0.002
-READY_MAX = 4096
 CONSENT_S = 5.0
 REPORT_S = 1.0
 SLOTS = 20  # of a second: reports and checks are spread over them
@@ -168,8 +163,7 @@ class Crowd:
         self._gro = gro
         self._shared = _Shared()
         self._viewers: list[_Viewer] = []
-        self._by_descriptor: dict[int, _Viewer] = {}
-        self._ready = select.epoll()
+        self.sockets = Sockets()
         self._slot = 0
 
     @property
@@ -199,25 +193,13 @@ class Crowd:
         viewer = _Viewer(index, peer, self._shared)
         self._viewers.append(viewer)
         remote = await self._signalling.subscribe(peer)
-        self._by_descriptor[peer.socket.fileno()] = viewer
-        self._ready.register(peer.socket.fileno(), select.EPOLLIN)
+        self.sockets.add(peer.socket.fileno(), viewer.readable)
         await peer.connect(remote)
         try:
             async with asyncio.timeout(FIRST_MEDIA_TIMEOUT_S):
                 await viewer.first_media.wait()
         except TimeoutError as exc:
             raise NotConnected(f"viewer {index} gets no media") from exc
-
-    async def read(self) -> None:
-        """Take what has arrived, every POLL_S, until cancelled."""
-        viewers, poll = self._by_descriptor, self._ready.poll
-        while True:
-            await asyncio.sleep(POLL_S)
-            events = poll(0, READY_MAX)
-            while events:
-                for descriptor, _ in events:
-                    viewers[descriptor].readable()
-                events = poll(0, READY_MAX)
 
     async def keep_alive(self) -> None:
         """Send reports and checks until cancelled."""
@@ -253,7 +235,7 @@ class Crowd:
 
     def close(self) -> None:
         """Say goodbye for everybody."""
-        self._ready.close()
+        self.sockets.close()
         for viewer in self._viewers:
             viewer.peer.close()
 
@@ -276,7 +258,7 @@ async def _run(
     async with signalling:
         crowd = Crowd(signalling, local_ip, gro=gro)
         background = [
-            asyncio.create_task(crowd.read()),
+            asyncio.create_task(crowd.sockets.read()),
             asyncio.create_task(crowd.keep_alive()),
             asyncio.create_task(_tell_progress(pipe, crowd)),
         ]

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from benchmarks.load.peer import LightPeer
 from benchmarks.load.sdp import RemoteSide, read_remote, write_answer
+from benchmarks.load.signalling import Signalling
 from benchmarks.load.subject import PlainTarget, Subject, settle
 
 MOUNTPOINT = 1
@@ -82,7 +82,7 @@ fanout: {{
 """
 
 
-class JanusSignalling:
+class JanusSignalling(Signalling):
     """One websocket and one session, a handle per viewer."""
 
     def __init__(self, url: str) -> None:
@@ -93,20 +93,16 @@ class JanusSignalling:
         self._tasks: list[asyncio.Task[None]] = []
         self._session = 0
 
-    async def __aenter__(self) -> "JanusSignalling":
+    async def open(self) -> None:
+        """Connect and begin the session that all handles belong to."""
         protocol = Subprotocol("janus-protocol")
         self._socket = await connect(self._url, subprotocols=[protocol], max_size=2**22)
         self._tasks = [asyncio.create_task(self._read(self._socket))]
         self._session = (await self._ask("create"))["data"]["id"]
         self._tasks.append(asyncio.create_task(self._keep_alive()))
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """End the session."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,12 +1,15 @@
 """One measurement: a server, a publisher, so many viewers, a window of time."""
 
 import multiprocessing
+import os
+import resource
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -20,6 +23,7 @@ from benchmarks.load.publisher import run_publisher
 from benchmarks.load.recording import arrival_ms, count
 from benchmarks.load.stream import Stream
 from benchmarks.load.subject import Subject, cpu_s
+from mediasrv.transport.addresses import usable_local_addresses
 
 FORWARD_DELAY = "mediasrv_forward_delay_seconds"
 LIVE_TIMEOUT_S = 30.0
@@ -47,13 +51,23 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that is read at the beginning and at the end of the window."""
+    """Everything that is read at the beginning and at the end of the window.
+
+    Attributes:
+        at_ns: When, on the realtime clock.
+        server_s: CPU time of the server.
+        load_s: CPU time of the load.
+        busy_s: What each core did, whoever for.
+        forward: The server's own histogram of delays.
+        stolen_s: What the hypervisor took of each core.
+    """
 
     at_ns: int
     server_s: float
     load_s: float
     busy_s: dict[int, float]
     forward: dict[float, float]
+    stolen_s: dict[int, float] = field(default_factory=dict)
 
 
 class Load:
@@ -64,101 +78,113 @@ class Load:
         stream: What is published.
         cores: Where the load runs.
         address: Of this machine, where the load's sockets are bound.
-        gro: Whether viewers take trains of datagrams.
     """
 
-    def __init__(
-        self, subject: Subject, stream: Stream, cores: Cores, address: str, *, gro: bool
-    ) -> None:
+    def __init__(self, subject: Subject, stream: Stream, cores: Cores, address: str) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._subject = subject
         self._stream = stream
         self._cores = cores
         self._address = address
-        self._gro = gro
-        self._processes: list[BaseProcess] = []
+        self._processes: dict[Connection, BaseProcess] = {}
         self._is_measured = False
 
     @contextmanager
     def opened(self) -> Iterator["Load"]:
         """Start the publisher; afterwards every process of the load has ended."""
         try:
-            self._publisher = self._start(
+            self._publisher = self.start(
                 run_publisher, self._subject.target, self._stream, self._cores.load, self._address
             )
-            _receive(self._publisher, LIVE_TIMEOUT_S, "the publisher")
+            self.receive(self._publisher, LIVE_TIMEOUT_S, "the publisher")
             yield self
         finally:
-            for process in reversed(self._processes):
+            for process in reversed(self._processes.values()):
+                if process.pid is not None and process.is_alive():
+                    os.kill(process.pid, signal.SIGCONT)
                 # After a failure nobody told them to end.
                 process.join(END_TIMEOUT_S if self._is_measured else 0)
                 process.terminate()
                 process.join(END_TIMEOUT_S)
 
-    def _start(self, run: Callable[..., None], *arguments: object) -> Connection:
+    def start(self, run: Callable[..., None], *arguments: object) -> Connection:
+        """Start one more process of the load: ``run`` with a pipe and ``arguments``."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=run, args=(theirs, *arguments), daemon=True)
         process.start()
         theirs.close()  # so that its end is noticed here
-        self._processes.append(process)
+        self._processes[ours] = process
         return ours
 
-    def join(self, viewers: int, tell: Callable[[str], None]) -> None:
-        """Let all viewers join.
+    def signal(self, pipe: Connection, number: signal.Signals) -> None:
+        """Stop or continue the process at the other end of ``pipe``."""
+        pid = self._processes[pipe].pid
+        assert pid is not None
+        os.kill(pid, number)
+
+    def receive(self, pipe: Connection, timeout_s: float, who: str) -> Any:
+        """Wait for what a process of the load says.
+
+        Raises:
+            MeasurementFailed: It says nothing, or has ended.
+        """
+        try:
+            if pipe.poll(timeout_s):
+                return pipe.recv()
+        except (EOFError, ConnectionError) as exc:
+            raise MeasurementFailed(f"{who} ended early") from exc
+        raise MeasurementFailed(f"{who}: nothing heard for {timeout_s:.0f} s")
+
+    def join(self, viewers: int, tell: Callable[[str], None], *, gro: bool) -> Connection:
+        """Let all viewers of a crowd join; ``gro``: they take trains of datagrams.
 
         Raises:
             MeasurementFailed: Not all of them got media.
         """
-        self._crowd = self._start(
-            run_crowd,
-            self._subject.signalling,
-            viewers,
-            self._cores.load,
-            self._address,
-            self._gro,
+        crowd = self.start(
+            run_crowd, self._subject.signalling, viewers, self._cores.load, self._address, gro
         )
         while True:
-            what, value = _receive(self._crowd, PROGRESS_TIMEOUT_S, "the viewers")
+            what, value = self.receive(crowd, PROGRESS_TIMEOUT_S, "the viewers")
             if what == "failed":
                 raise MeasurementFailed(value)
             if what == "ready":
-                return
+                return crowd
             tell(f"{value} of {viewers} viewers have joined")
 
-    def measure(self, seconds: float) -> tuple[Reading, Reading, CrowdResult, SentLog]:
-        """Open the window, close it, collect what was noted."""
+    def measure(
+        self, crowd: Connection, wait: Callable[[], None]
+    ) -> tuple[Reading, Reading, CrowdResult, SentLog]:
+        """Open the window, let ``wait`` pass in it, close it, collect what was noted."""
         time.sleep(SETTLE_S)
-        self._crowd.send("begin")
+        crowd.send("begin")
         time.sleep(0.2)  # the crowd has begun for certain; what came before is cut off by time
-        before = self._read()
-        time.sleep(seconds)
-        after = self._read()
-        self._crowd.send("end")
-        crowd: CrowdResult = _receive(self._crowd, PROGRESS_TIMEOUT_S, "the viewers")
-        self._publisher.send("end")
-        log: SentLog = _receive(self._publisher, PROGRESS_TIMEOUT_S, "the publisher")
-        self._is_measured = True
-        return before, after, crowd, log
+        before = self.read()
+        wait()
+        after = self.read()
+        crowd.send("end")
+        result: CrowdResult = self.receive(crowd, PROGRESS_TIMEOUT_S, "the viewers")
+        return before, after, result, self.finish()
 
-    def _read(self) -> Reading:
+    def finish(self) -> SentLog:
+        """End the publisher; returns what it sent and was asked for."""
+        self._publisher.send("end")
+        log: SentLog = self.receive(self._publisher, PROGRESS_TIMEOUT_S, "the publisher")
+        self._is_measured = True
+        return log
+
+    def read(self) -> Reading:
+        """Read all clocks and counters."""
         forward = _scrape(self._subject.metrics_url)
         busy = psutil.cpu_times(percpu=True)
         return Reading(
             time.time_ns(),
             self._subject.cpu_s(),
-            sum(cpu_s(p.pid) for p in self._processes if p.pid),
+            sum(cpu_s(p.pid) for p in self._processes.values() if p.pid),
             {n: float(t.user + t.nice + t.system + t.softirq + t.irq) for n, t in enumerate(busy)},
             forward,
+            {n: float(getattr(t, "steal", 0.0)) for n, t in enumerate(busy)},
         )
-
-
-def _receive(pipe: Connection, timeout_s: float, who: str) -> Any:
-    try:
-        if pipe.poll(timeout_s):
-            return pipe.recv()
-    except (EOFError, ConnectionError) as exc:
-        raise MeasurementFailed(f"{who} ended early") from exc
-    raise MeasurementFailed(f"{who}: nothing heard for {timeout_s:.0f} s")
 
 
 def _scrape(url: str | None) -> dict[float, float]:
@@ -171,6 +197,18 @@ def _scrape(url: str | None) -> dict[float, float]:
     except (urllib.error.URLError, TimeoutError):
         return {}
     return exposition.read_histogram(text, FORWARD_DELAY)
+
+
+def allow_sockets() -> None:
+    """Raise the soft limit of open files: servers and viewers need one or two per viewer."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def local_address() -> str:
+    """Choose one that every server can be met at: Janus and Firefox ignore loopback."""
+    found = [address for address in usable_local_addresses() if ":" not in address]
+    return found[0]
 
 
 def measure(
@@ -191,11 +229,11 @@ def measure(
         none that can be trusted.
     """
     try:
-        with Load(subject, stream, cores, address, gro=gro).opened() as load:
+        with Load(subject, stream, cores, address).opened() as load:
             time.sleep(SETTLE_S)
             empty_kib = subject.rss_kib()
-            load.join(viewers, tell)
-            before, after, crowd, log = load.measure(seconds)
+            joined = load.join(viewers, tell, gro=gro)
+            before, after, crowd, log = load.measure(joined, lambda: time.sleep(seconds))
             rss_kib = subject.rss_kib() - empty_kib
     except MeasurementFailed as exc:
         return {"server": subject.name, "viewers": viewers, "failed": str(exc)}
@@ -239,6 +277,7 @@ def summarize(
         "viewers_watching": counted.viewers,
         "srtp": crowd.profiles,
         "decrypted_sample": crowd.decrypted,
+        "stolen_share": stolen(before, after, cores),
         "neighbours_share": {
             "server_core": _neighbours(before, after, cores.server, used_s, elapsed_s),
             "load_core": _neighbours(
@@ -265,6 +304,15 @@ def _inside_ms(buckets: dict[float, float]) -> dict[str, float]:
     named = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
     found = {name: exposition.quantile(buckets, share) for name, share in named.items()}
     return {name: round(1000 * s, 3) for name, s in found.items() if s is not None}
+
+
+def stolen(before: Reading, after: Reading, cores: Cores) -> dict[str, float]:
+    """Return the share of each core that the hypervisor gave to somebody else."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    return {
+        name: round((after.stolen_s.get(core, 0) - before.stolen_s.get(core, 0)) / elapsed_s, 3)
+        for name, core in (("server_core", cores.server), ("load_core", cores.load))
+    }
 
 
 def _neighbours(

@@ -32,12 +32,15 @@ class SentLog:
         frames: Timestamp of each video frame, and nanoseconds before its first packet left.
         packets: Packets sent so far, both kinds.
         late_us_max: The worst delay behind the schedule.
+        restarts: How often the loop began again because a keyframe was asked for.
+        requested_ns: When keyframe requests (PLI and FIR) arrived.
     """
 
     frames: list[tuple[int, int]] = field(default_factory=list)
     packets: int = 0
     late_us_max: float = 0.0
     restarts: int = 0
+    requested_ns: list[int] = field(default_factory=list)
 
 
 class PacedSender:
@@ -80,15 +83,16 @@ class PacedSender:
 
     def request_keyframe(self) -> None:
         """Begin the loop again with the next frame. May be called from any thread."""
+        self.log.requested_ns.append(time.time_ns())
         self._keyframe_wanted.set()
 
     def _run(self) -> None:
         began = time.monotonic()
         reported = began
         while not self._stopped.is_set():
-            video_due = began + self._pictures / FPS
+            video_due = began + self._pictures / (FPS * self._stream.tempo)
             # Half a packet off, so that sound and picture do not leave at the same instant.
-            audio_due = began + (self._sounds + 0.5) / AUDIO_PACKETS_PER_S
+            audio_due = began + (self._sounds + 0.5) / (AUDIO_PACKETS_PER_S * self._stream.tempo)
             due = min(video_due, audio_due)
             wait_s = due - time.monotonic()
             if wait_s > 0:
@@ -110,7 +114,7 @@ class PacedSender:
             self.log.restarts += 1
         frame = self._stream.frames[self._position]
         self._position = (self._position + 1) % len(self._stream.frames)
-        ticks = self._pictures * VIDEO_TICKS & 0xFFFFFFFF
+        ticks = self._ticks("video")
         payloads = vp8.packetize(frame, self._pictures & 0x7FFF, PAYLOAD_MAX_BYTES)
         last = len(payloads) - 1
         self.log.frames.append((ticks, time.time_ns()))
@@ -123,8 +127,16 @@ class PacedSender:
     def _send_sound(self) -> None:
         sound = self._stream.sounds[self._sounds % len(self._stream.sounds)]
         block = write_extensions([(AUDIO_LEVEL_ID, b"\x9e")])
-        self._send("audio", AUDIO_TYPE, self._sounds * AUDIO_TICKS & 0xFFFFFFFF, block, sound)
+        self._send("audio", AUDIO_TYPE, self._ticks("audio"), block, sound)
         self._sounds += 1
+
+    def _ticks(self, kind: str) -> int:
+        """Return the timestamp of what is sent next."""
+        count, step = {
+            "video": (self._pictures, VIDEO_TICKS),
+            "audio": (self._sounds, AUDIO_TICKS),
+        }[kind]
+        return round(count * step / self._stream.tempo) & 0xFFFFFFFF
 
     def _send(self, kind: str, second: int, ticks: int, block: bytes, payload: bytes) -> None:
         sequence = self._sequences[kind]
@@ -143,9 +155,8 @@ class PacedSender:
 
     def _report(self) -> None:
         ntp = int((time.time() + NTP_OFFSET_S) * (1 << 32))
-        ticks = {"video": self._pictures * VIDEO_TICKS, "audio": self._sounds * AUDIO_TICKS}
         for kind, ssrc in self._ssrcs.items():
             packets, octets = self._sent[kind]
-            report = rtcp.SenderReport(ssrc, ntp, ticks[kind] & 0xFFFFFFFF, packets, octets)
+            report = rtcp.SenderReport(ssrc, ntp, self._ticks(kind), packets, octets)
             compound = rtcp.write_sender_report(report) + rtcp.write_cname(ssrc, "load")
             self._send_rtcp(kind, compound)

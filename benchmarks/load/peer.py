@@ -39,6 +39,8 @@ class LightPeer:
         inbound: Unprotects what comes, once connected.
         outbound: Protects what goes, once connected.
         profile: Name of the SRTP profile, once connected.
+        reached_ns: When the first answer to a check arrived, as :meth:`control` was told.
+        secured_ns: When the end of the DTLS handshake arrived.
     """
 
     def __init__(self, identity: Identity, local_ip: str, *, gro: bool = True) -> None:
@@ -58,6 +60,7 @@ class LightPeer:
         self.inbound: pylibsrtp.Session | None = None
         self.outbound: pylibsrtp.Session | None = None
         self.profile = ""
+        self.reached_ns = self.secured_ns = 0
         self._dtls = DtlsClient(identity)
         self._reached = asyncio.Event()
         self._secured: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,8 +83,6 @@ class LightPeer:
                 await self._secure()
         except (TimeoutError, DtlsFailed) as exc:
             raise NotConnected(f"no connection to {remote.best_address()}: {exc!r}") from exc
-        self.inbound, self.outbound = self._dtls.srtp()
-        self.profile = self._dtls.profile.name.decode() if self._dtls.profile else ""
 
     async def _reach(self) -> None:
         while not self._reached.is_set():
@@ -104,15 +105,16 @@ class LightPeer:
         """Send a connectivity check; it also renews consent (RFC 7675)."""
         self._send(write_check(self._username, self._password, self._tie_breaker))
 
-    def control(self, datagram: bytes) -> None:
-        """Take a datagram that is STUN or DTLS."""
+    def control(self, datagram: bytes, at_ns: int = 0) -> None:
+        """Take a datagram that is STUN or DTLS, and arrived ``at_ns`` on the realtime clock."""
         if datagram[0] < 4:
             if is_success(datagram):
+                self.reached_ns = self.reached_ns or at_ns
                 self._reached.set()
             else:
                 self._answer_check(datagram)
         elif 20 <= datagram[0] < 64:
-            self._feed_dtls(datagram)
+            self._feed_dtls(datagram, at_ns)
 
     def _answer_check(self, datagram: bytes) -> None:
         """Answer a full ICE agent, which wants to see for itself."""
@@ -127,7 +129,7 @@ class LightPeer:
             )
         )
 
-    def _feed_dtls(self, datagram: bytes) -> None:
+    def _feed_dtls(self, datagram: bytes, at_ns: int) -> None:
         try:
             self._send(self._dtls.feed(datagram))
         except DtlsFailed as exc:
@@ -135,6 +137,10 @@ class LightPeer:
                 self._secured.set_exception(exc)
             return
         if self._dtls.profile is not None and not self._secured.done():
+            # At once: media may lie right behind the end of the handshake.
+            self.inbound, self.outbound = self._dtls.srtp()
+            self.profile = self._dtls.profile.name.decode()
+            self.secured_ns = at_ns
             self._secured.set_result(None)
 
     def send_rtcp(self, packet: bytes) -> None:

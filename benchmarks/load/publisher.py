@@ -116,8 +116,9 @@ def _send(udp: socket.socket, datagram: bytes) -> None:
 
 
 def _take_feedback(compound: bytes, sender: PacedSender) -> None:
-    if any(isinstance(message, rtcp.KeyframeRequest) for message in rtcp.parse_rtcp(compound)):
-        sender.request_keyframe()
+    for message in rtcp.parse_rtcp(compound):
+        if isinstance(message, rtcp.KeyframeRequest):
+            sender.request_keyframe()
 
 
 async def _renew_consent(peer: LightPeer) -> None:

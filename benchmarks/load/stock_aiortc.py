@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
 
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
@@ -20,6 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from benchmarks.live_server import REPOSITORY
 from benchmarks.load.peer import LightPeer
 from benchmarks.load.sdp import RemoteSide, read_remote, write_offer
+from benchmarks.load.signalling import Publishing
 from benchmarks.load.subject import Subject, settle
 
 # More saturate a core: each viewer has an encoder.
@@ -27,22 +27,11 @@ VIEWERS_MAX = 5
 STOP_TIMEOUT_S = 10.0
 
 
-class AiortcSignalling:
+class AiortcSignalling(Publishing):
     """One websocket per exchange: an offer goes, the answer comes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-
-    async def __aenter__(self) -> "AiortcSignalling":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return
 
     async def publish(self, peer: LightPeer, ssrcs: dict[str, int]) -> RemoteSide:
         """Become the host."""

@@ -26,15 +26,17 @@ class Stream:
     Attributes:
         frames: Encoded VP8 frames; the first is the only keyframe.
         sounds: Opus packets of 20 ms.
+        tempo: At how many times their rate both are sent.
     """
 
     frames: tuple[bytes, ...]
     sounds: tuple[bytes, ...]
+    tempo: float = 1.0
 
     @property
     def video_bps(self) -> float:
-        """The video's bitrate over the loop, in bits per second."""
-        return 8 * sum(map(len, self.frames)) * FPS / len(self.frames)
+        """The video's bitrate over the loop as it is sent, in bits per second."""
+        return 8 * self.tempo * sum(map(len, self.frames)) * FPS / len(self.frames)
 
 
 class MovingTexture:

@@ -26,7 +26,9 @@ from signaling.messages import (
     Role,
     RoomState,
     ServerMessage,
+    Statistics,
     ViewersChanged,
+    WatchStatistics,
 )
 
 # The server keeps a host's room for 10 s, so the first tries come quickly.
@@ -51,6 +53,7 @@ class RoomClient(ABC):
         viewers: How many viewers the room has.
         filter: The beauty filter as the server last described it, or None before joining.
         joins: How often the room was joined.
+        statistics: How the media fares, as the server last said; None before it was asked.
     """
 
     role: Role
@@ -63,6 +66,8 @@ class RoomClient(ABC):
         self.viewers = 0
         self.filter: FilterView | None = None
         self.joins = 0
+        self.statistics: Statistics | None = None
+        self._statistics_every_s: float | None = None
         self._name = name
         self._resume: str | None = None
         self._link: Link | None = None
@@ -131,6 +136,27 @@ class RoomClient(ABC):
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: False, seconds)
 
+    async def watch_statistics(self, every_s: float | None) -> Statistics:
+        """Let ``statistics`` be renewed every so many seconds, after a reconnect too.
+
+        Args:
+            every_s: 1 to 60; None only asks once, and ends an earlier watch.
+
+        Raises:
+            ValueError: The interval is out of range.
+            SignalingError: The server refused.
+            LinkLost: The signalling connection is down.
+        """
+        if self._link is None:
+            raise LinkLost("the signalling connection is down")
+        return await self._watch_statistics(self._link, every_s)
+
+    async def _watch_statistics(self, link: Link, every_s: float | None) -> Statistics:
+        statistics = await link.request(WatchStatistics(every_s=every_s), Statistics)
+        self.statistics, self._statistics_every_s = statistics, every_s
+        self._note_change()
+        return statistics
+
     def drop_socket(self) -> None:
         """Cut the signalling connection without a goodbye, to see the client come back."""
         if self._link is not None:
@@ -161,6 +187,8 @@ class RoomClient(ABC):
                 self.filter = message.filter
             case ViewersChanged():
                 self.viewers = message.viewers
+            case Statistics():
+                self.statistics = message
             case Left(reason="replaced"):
                 raise ClientError("somebody else resumed this session")
             case Left(reason="shutdown"):
@@ -228,6 +256,8 @@ class RoomClient(ABC):
         self._resume = joined.resume
         self.state, self.viewers, self.filter = joined.state, joined.viewers, joined.filter
         self.joins += 1
+        if self._statistics_every_s is not None:
+            await self._watch_statistics(link, self._statistics_every_s)
         await self._on_joined(link, joined)
         self.joined = joined
         self._note_change()

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from mediasrv.delays import BOUNDS_S, DelayHistogram
 from mediasrv.relay.broadcast import Broadcast, BroadcastCounters
 from mediasrv.relay.forwarder import ForwarderCounters
+from mediasrv.relay.reception import Reception
 from mediasrv.transport.burst import BurstCounters
 from mediasrv.transport.endpoint import EndpointCounters
 
@@ -32,6 +33,14 @@ _INCOMING = {
     "malformed_rtcp": "RTCP packets that were dropped as malformed.",
     "foreign_packets": "RTP packets of the host that belong to no track.",
     "frames_to_filter": "Encoded frames that went to the filter.",
+}
+
+
+# Of the host's present streams: gauges, because each stream begins at 0 and lost packets may come.
+_RECEIVED: dict[str, tuple[str, Callable[[Reception], int]]] = {
+    "packets_lost": ("RTP packets of the host that have not come.", lambda r: max(0, r.lost)),
+    "packets_asked_again": ("Packets that the host was asked for again.", lambda r: r.nacks.asked),
+    "packets_given_up": ("Packets that it was asked for in vain.", lambda r: r.nacks.gave_up),
 }
 
 
@@ -93,6 +102,7 @@ class _NodeCollector:
         node = self._node()
         yield from _endpoint_metrics(node)
         yield from _incoming_metrics(node.rooms)
+        yield from _received_metrics(node.rooms)
         yield from _forwarded_metrics(node.rooms)
         yield from _room_metrics(node.rooms)
         yield _forward_delay(node.rooms)
@@ -133,6 +143,15 @@ def _incoming_metrics(rooms: Mapping[str, RoomMediaView]) -> Iterator[Metric]:
             asked.add_metric([room, kind], track.keyframes.asked)
         sent.add_metric([room], media.broadcast.keyframe_requests_sent)
     yield from (packets, duplicates, asked, sent)
+
+
+def _received_metrics(rooms: Mapping[str, RoomMediaView]) -> Iterator[Metric]:
+    for name, (help_text, read) in _RECEIVED.items():
+        family = GaugeMetricFamily(f"mediasrv_{name}", help_text, labels=_TRACK)
+        for room, media in rooms.items():
+            for kind, reception in media.broadcast.receptions.items():
+                family.add_metric([room, kind], read(reception))
+        yield family
 
 
 _TRACK = ["room", "kind"]

@@ -141,6 +141,8 @@ async def _read(
         if message is not None:
             async with handling:
                 await _handle(outbox, node, handle, message)
+        # The next may be hours away, and an offer is thrice in these: 20 KiB by viewer.
+        del event, text, message
 
 
 async def _handle(

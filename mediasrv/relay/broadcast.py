@@ -18,6 +18,7 @@ from mediasrv.relay.lanes import Fanout, PlainGroup
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Source, Stream
 from mediasrv.relay.qualities import Qualities
+from mediasrv.relay.reception import Reception
 from mediasrv.relay.subscription import OutgoingTrack, Subscription
 from mediasrv.relay.track import TrackRelay
 
@@ -26,8 +27,10 @@ VIDEO_HZ = 90_000
 # Who is due for a sender report is looked up at this pace; the lips of a viewer who has just joined
 # are in sync that much later.
 REPORTS_EVERY_S = 0.1
-# A viewer on a good network needs this long from joining until packets can be sent to it.
-CONNECT_S = 0.5
+# A viewer on a good network needs less than this from joining until packets can be sent to it. One
+# that needs longer may have to wait for a keyframe of its own; to expect that of everybody would
+# ask the host more often while many come.
+CONNECT_S = 0.3
 
 _KEYFRAME_STARTS: Mapping[str, Callable[[bytes], bool]] = {
     "vp8": vp8.starts_keyframe,
@@ -370,6 +373,11 @@ class Broadcast:
     def wanted_rids(self) -> tuple[str, ...]:
         """Names of the qualities that the host was told to send; empty before the first word."""
         return self._wanted
+
+    @property
+    def receptions(self) -> Mapping[str, Reception]:
+        """What came from the host, by kind; of its present streams only."""
+        return self._publisher.receptions if self._publisher is not None else {}
 
     @property
     def keyframe_requests_sent(self) -> int:

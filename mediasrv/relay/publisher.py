@@ -125,6 +125,11 @@ class Publisher:
         """Names of the video's qualities, the best one first; empty when there is one only."""
         return next((t.rids for t in self._tracks.values() if t.kind == "video"), ())
 
+    @property
+    def receptions(self) -> dict[str, Reception]:
+        """What came of each kind's present stream, of the video's best quality."""
+        return {s.kind: stream.reception for s, stream in self._current.items() if not s.quality}
+
     def stream_of(self, packet: RtpPacket, now: float) -> Stream | None:
         """Note the arrival of a packet, find its stream; None when it must not be forwarded.
 

@@ -31,10 +31,12 @@ class NackGenerator:
     """Decide which missing packets to ask for, and when to ask again.
 
     Attributes:
+        asked: Packets that were asked for, each counted once.
         gave_up: Packets that were asked for in vain; a decoder needs a keyframe after those.
     """
 
     def __init__(self) -> None:
+        self.asked = 0
         self.gave_up = 0
         self._highest: int | None = None
         self._missing: dict[int, _Missing] = {}
@@ -81,6 +83,7 @@ class NackGenerator:
             entry.tries += 1
             if entry.tries == 1:
                 entry.asked_at = now
+                self.asked += 1
             entry.next_try = now + self._retry_s
             asked.append(sequence)
         return sorted(asked)
@@ -145,6 +148,13 @@ class Reception:
         """The highest sequence number so far, unwrapped; 0 before the first packet."""
         return self._sequences.last or 0
 
+    @property
+    def lost(self) -> int:
+        """Packets that have not come, less those that came twice (RFC 3550 section 6.4.1)."""
+        if self._first is None:
+            return 0
+        return self.highest - self._first + 1 - self.packets_received
+
     def received_report(self, report: SenderReport, now: float) -> None:
         """Note a sender report, for the round trip that the host computes from our reports."""
         self.sender_report = report
@@ -166,5 +176,6 @@ class Reception:
         if self.sender_report is not None:
             last_report = self.sender_report.ntp >> 16 & 0xFFFFFFFF
             delay = int((now - self._report_arrived) * 65536)
-        lost = expected - self.packets_received
-        return ReportBlock(self.ssrc, fraction, lost, last, int(self._jitter), last_report, delay)
+        return ReportBlock(
+            self.ssrc, fraction, self.lost, last, int(self._jitter), last_report, delay
+        )

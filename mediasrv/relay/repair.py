@@ -59,7 +59,7 @@ class RepairPolicy:
             del self._granted[sequence]
 
 
-class Patience:
+class RepairDelay:
     """For how long a viewer should wait for repairs before it shows what it has.
 
     Each frame at once is best where nothing is lost; else frames that are repaired would come too
@@ -103,6 +103,11 @@ class RoundTrip:
         self.rtt_s = RTT_DEFAULT_S
         self.queueing_s = 0.0
         self._least_s: float | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the viewer has echoed a report; else ``rtt_s`` is a guess."""
+        return self._measured
 
     def echoed(self, last_report: int, delay: int, now: float) -> None:
         """Take a report block's echo of our sender report; both in 1/65536 s, 0 for none."""

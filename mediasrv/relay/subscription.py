@@ -8,7 +8,7 @@ from mediasrv.relay.adaptation import Rung, RungChooser
 from mediasrv.relay.forwarder import Forwarder, Outlet, Retransmission
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.packets import ExtensionIds
-from mediasrv.relay.repair import LOSSY, Patience, RoundTrip
+from mediasrv.relay.repair import LOSSY, RepairDelay, RoundTrip
 from mediasrv.relay.track import TrackRelay
 
 # Sender reports: lips are in sync as soon as the first arrives, then clocks drift slowly.
@@ -70,7 +70,7 @@ class Subscription:
             for track in tracks
         }
         self.round_trip = RoundTrip()
-        self.patience = Patience()
+        self.patience = RepairDelay()
         self.estimate_bps: int | None = None
         self.loss = 0.0
         self.counters = SubscriptionCounters()

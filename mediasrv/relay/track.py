@@ -12,6 +12,7 @@ from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.lanes import Fanout, Lane, PlainGroup
 from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
+from mediasrv.relay.patience import Patience
 from mediasrv.relay.stills import Stills
 from mediasrv.relay.timeline import Timeline
 
@@ -104,6 +105,7 @@ class TrackRelay:
         self._joining: dict[str, _Joiner] = {}
         self._stills: dict[str, Stills] = {}
         self._expected: dict[str, tuple[TrackRelay, int]] = {}
+        self._patience: dict[str, Patience] = {}
         self._seekable = seekable
         self._pending: list[TrackPacket] = []
         self._pending_since = 0.0
@@ -232,19 +234,28 @@ class TrackRelay:
     def _send(self, batch: Batch) -> None:
         lost: list[Forwarder] = []
         for lane in self._lanes.values():
-            for forwarder in lane.late_for(batch):
-                self._single_out(self._name_of(forwarder))
+            for viewer in self._names_of(lane.late_for(batch)):
+                self._single_out(viewer)
             lost += lane.write(batch)
         for viewer, forwarder in list(self._singles.items()):
             if forwarder.write(batch):
                 self._let_in_step(viewer, forwarder, batch.codec)
-            elif self._seekable:
-                self.keyframes.ask()
+            else:
+                self._ask_keyframe(viewer, forwarder, batch.now)
         # Last, so that nobody whose socket was full is sent the same once more at once.
-        for forwarder in lost:
-            self._single_out(self._name_of(forwarder))
-            forwarder.lose()
-            self.keyframes.ask()
+        for viewer in self._names_of(lost):
+            self._single_out(viewer)
+            self.forwarders[viewer].lose()
+            self._ask_keyframe(viewer, self.forwarders[viewer], batch.now)
+
+    def _ask_keyframe(self, viewer: str, forwarder: Forwarder, now: float) -> None:
+        """Wish for a keyframe for a viewer who waits for one, if it may cost one by now."""
+        if not self._seekable:
+            return
+        losses = forwarder.counters.sends_failed
+        if losses and not self._patience.setdefault(viewer, Patience()).may_ask(losses, now):
+            return
+        self.keyframes.ask()
 
     def _let_in_step(self, viewer: str, forwarder: Forwarder, codec: str) -> None:
         """Let a viewer who needs nothing of its own go on with those like it."""
@@ -270,8 +281,11 @@ class TrackRelay:
         if not lane.members:
             self._lanes = {key: other for key, other in self._lanes.items() if other is not lane}
 
-    def _name_of(self, forwarder: Forwarder) -> str:
-        return next(name for name, known in self.forwarders.items() if known is forwarder)
+    def _names_of(self, forwarders: Sequence[Forwarder]) -> list[str]:
+        if not forwarders:
+            return []
+        wanted = {id(forwarder) for forwarder in forwarders}
+        return [name for name, known in self.forwarders.items() if id(known) in wanted]
 
     def _note_keyframe(self, packet: TrackPacket, now: float) -> None:
         if packet.starts_keyframe and packet.sequence < self._newest_sent:
@@ -313,6 +327,7 @@ class TrackRelay:
         self._joining.pop(viewer, None)
         self._stills.pop(viewer, None)
         self._expected.pop(viewer, None)
+        self._patience.pop(viewer, None)
 
     # From one quality of a video to another
 
@@ -438,7 +453,7 @@ class TrackRelay:
         joiner.due_at = now + CATCH_UP_EVERY_S
         is_well = joiner.forwarder.replay(part, joiner.ticks, now)
         if not is_well:
-            self.keyframes.ask()
+            self._ask_keyframe(viewer, joiner.forwarder, now)
         if not is_well or (not joiner.packets and joiner.end > self.history.newest):
             del self._joining[viewer]
             self._singles[viewer] = joiner.forwarder

@@ -30,6 +30,9 @@ from mediasrv.errors import NegotiationError
 # its own datagrams, never memory.
 DTLS_QUEUE_MAX = 32
 
+# One alert record, with room to spare.
+GOODBYE_MAX_BYTES = 1500
+
 # A host sends two or three streams and changes an SSRC now and then. libsrtp keeps each one for
 # ever, in a list that it searches for every packet: 20,000 of them cost 180 us a packet.
 SRTP_STREAMS_MAX = 64
@@ -199,14 +202,23 @@ class SharedBuffer:
 
 
 class DtlsServer:
-    """The DTLS server side of one peer (RFC 5763), handshake first, then only alerts."""
+    """The DTLS server side of one peer (RFC 5763), handshake first, then only alerts.
+
+    Attributes:
+        is_retired: True after :meth:`retire`.
+    """
 
     def __init__(self, certificate: RTCCertificate, send: Callable[[bytes], None]) -> None:
+        self._send = send
         self._pipe = _DatagramPipe(send)
-        self._transport = RTCDtlsTransport(self._pipe, [certificate])  # type: ignore[arg-type]
+        self._transport: RTCDtlsTransport | None = RTCDtlsTransport(
+            self._pipe,  # type: ignore[arg-type]
+            [certificate],
+        )
         self._transport._set_role("server")
-        self._closed = asyncio.Event()
         self._transport.on("statechange", self._state_changed)
+        self._closed = asyncio.Event()
+        self._goodbye = b""
 
     def feed(self, datagram: bytes) -> bool:
         """Take one DTLS datagram; False when the queue is full and it was dropped."""
@@ -218,21 +230,22 @@ class DtlsServer:
         Raises:
             NegotiationError: The peer failed the handshake or is somebody else.
         """
+        transport = self._transport
+        if transport is None:
+            raise NegotiationError("the handshake is over")
         parameters = RTCDtlsParameters(
             fingerprints=[RTCDtlsFingerprint(algorithm=a, value=v) for a, v in fingerprints]
         )
         try:
-            await self._transport.start(parameters)
+            await transport.start(parameters)
         except Exception as exc:
             # pyOpenSSL and cryptography have errors of their own, for too many timeouts or for a
             # certificate that cannot be read.
             raise NegotiationError("the DTLS handshake failed") from exc
-        if self._transport.state != "connected" or self._transport._ssl is None:
+        if transport.state != "connected" or transport._ssl is None:
             raise NegotiationError("the DTLS handshake failed")
-        profile = self._transport._ssl.get_selected_srtp_profile()
-        return SrtpSession(
-            self._transport._rx_srtp, self._transport._tx_srtp, SRTP_OVERHEAD_BYTES[profile]
-        )
+        profile = transport._ssl.get_selected_srtp_profile()
+        return SrtpSession(transport._rx_srtp, transport._tx_srtp, SRTP_OVERHEAD_BYTES[profile])
 
     def abandon(self) -> None:
         """Let a handshake that is under way fail, beside cancelling it.
@@ -240,15 +253,47 @@ class DtlsServer:
         Before Python 3.12 ``asyncio.wait_for``, in which aiortc awaits a handshake's datagrams,
         swallows a cancellation that meets a datagram; the handshake would go on for minutes.
         """
-        if self._transport.state != "connected":
+        if self._transport is not None and self._transport.state != "connected":
             self._pipe.end()
 
+    @property
+    def is_retired(self) -> bool:
+        """Has the connection been given up for its goodbye?"""
+        return self._transport is None
+
+    def retire(self) -> None:
+        """Give up the connection, which holds 64 KiB; what :meth:`close` sends is kept.
+
+        Only for a peer that is known to have completed the handshake: it gets no answer any more,
+        and that it closes is no longer noticed here. Without effect before :meth:`handshake`.
+        """
+        transport = self._transport
+        if transport is None or transport.state != "connected" or transport._ssl is None:
+            return
+        transport.remove_listener("statechange", self._state_changed)
+        if transport._task is not None:
+            transport._task.cancel()
+        try:
+            transport._ssl.shutdown()
+            self._goodbye = transport._ssl.bio_read(GOODBYE_MAX_BYTES)
+        except SSL.Error:
+            # The peer has been the first; then it needs no goodbye.
+            self._goodbye = b""
+        # The rest is a circle, which the collector finds in its own time; this is what is large.
+        transport._ssl = None
+        self._transport = None
+
     async def wait_closed(self) -> None:
-        """Return once the peer has closed DTLS."""
+        """Return once the peer has closed DTLS; after :meth:`retire` never."""
         await self._closed.wait()
 
     async def close(self) -> None:
         """Say goodbye to the peer and end the reading task."""
+        if self._transport is None:
+            if self._goodbye:
+                self._send(self._goodbye)
+                self._goodbye = b""
+            return
         reading = self._transport._task
         await self._transport.stop()
         self._pipe.end()
@@ -256,7 +301,7 @@ class DtlsServer:
             await asyncio.gather(reading, return_exceptions=True)
 
     def _state_changed(self) -> None:
-        if self._transport.state in ("closed", "failed"):
+        if self._transport is not None and self._transport.state in ("closed", "failed"):
             self._closed.set()
 
 

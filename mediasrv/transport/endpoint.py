@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Timeouts are checked this often; RFC 7675 does not ask for more precision.
 TICK_S = 1.0
+# Interfaces are looked up at most this often: it takes a millisecond, and hundreds may join.
+INTERFACES_S = 1.0
 # Packets of one flush for one viewer: GSO carries 64 KB at most, so more is never sent at once.
 BUFFER_BYTES = 256 * 1024
 
@@ -74,6 +76,8 @@ class TransportEndpoint:
         self._public_ips = tuple(public_ips)
         self._public_port = public_port
         self._local_addresses = local_addresses
+        self._local: list[str] = []
+        self._local_at = 0.0
         self._port = UdpPort(port, self._receive)
         self.burst = Burst(self._port, SharedBuffer(BUFFER_BYTES))
         self._by_fragment: dict[str, PeerTransport] = {}
@@ -97,7 +101,7 @@ class TransportEndpoint:
 
     async def __aenter__(self) -> "TransportEndpoint":
         """Bind the port and start the timer."""
-        self._port.open(self._local_addresses())
+        self._open_port(self._clock())
         await self._group.__aenter__()
         self._ticker = self._group.create_task(self._tick_forever(), name="transport timer")
         return self
@@ -122,15 +126,28 @@ class TransportEndpoint:
             self._port.close()
 
     def candidates(self) -> list[Candidate]:
-        """List what an answer announces; binds interfaces that have come up since."""
-        local = self._local_addresses()
-        self._port.open(local)
+        """List what an answer announces; binds interfaces that have come up a while ago."""
+        now = self._clock()
+        if now - self._local_at >= INTERFACES_S:
+            self._open_port(now)
         bound = set(self._port.addresses)
-        addresses = self._public_ips or [a for a in local if a in bound]
+        addresses = self._public_ips or [a for a in self._local if a in bound]
         return candidates(addresses, self._public_port or self._port.port)
 
-    def open_peer(self, offer: Offer, handler: PeerHandler) -> PeerTransport:
-        """Make the transport that answers ``offer``; it waits for the peer from now on."""
+    def _open_port(self, now: float) -> None:
+        self._local, self._local_at = self._local_addresses(), now
+        self._port.open(self._local)
+
+    def open_peer(
+        self, offer: Offer, handler: PeerHandler, *, is_frugal: bool = False
+    ) -> PeerTransport:
+        """Make the transport that answers ``offer``; it waits for the peer from now on.
+
+        Args:
+            offer: The peer's.
+            handler: Who is told what happens.
+            is_frugal: For peers that there are many of; see :class:`PeerTransport`.
+        """
         peer = PeerTransport(
             self.burst,
             self.certificate,
@@ -138,6 +155,7 @@ class TransportEndpoint:
             offer.fingerprints,
             handler,
             opened_at=self._clock(),
+            is_frugal=is_frugal,
             closed=self._forget,
         )
         self._by_fragment[peer.ice.credentials.fragment] = peer

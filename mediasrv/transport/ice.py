@@ -12,6 +12,9 @@ from mediasrv.transport import stun
 
 # RFC 7675 section 5.1: consent expires 30 s after the last valid check.
 CONSENT_S = 30.0
+# Ours, for who seems to have said goodbye: more than two of the checks that browsers send every 5 s
+# or oftener.
+DOUBTED_CONSENT_S = 12.0
 # Ours: browsers with many interfaces prove a handful of paths; more would only fill memory.
 PATHS_MAX = 16
 
@@ -78,6 +81,7 @@ class IceLiteAgent:
     _proven: dict[Path, None] = field(default_factory=dict)
     _nominated: bool = False
     _last_check: float | None = None
+    _consent_s: float = CONSENT_S
 
     @property
     def proven_paths(self) -> list[Path]:
@@ -103,6 +107,7 @@ class IceLiteAgent:
         if request.controlled:
             return CheckOutcome(stun.write_role_conflict(request.transaction_id, password))
         self._last_check = now
+        self._consent_s = CONSENT_S
         proven = forgotten = None
         if path not in self._proven:
             forgotten = self._make_room()
@@ -129,4 +134,11 @@ class IceLiteAgent:
 
     def consent_expired(self, now: float) -> bool:
         """Tell whether the peer has been silent for longer than consent lasts."""
-        return self._last_check is not None and now - self._last_check > CONSENT_S
+        return self._last_check is not None and now - self._last_check > self._consent_s
+
+    def doubt(self) -> None:
+        """Believe in silence sooner, until the next check.
+
+        For a goodbye that cannot be verified: who forges one ends nothing.
+        """
+        self._consent_s = DOUBTED_CONSENT_S

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # A session that nobody completes is freed within 15 s: this, and the endpoint's tick of a second.
 CONNECT_TIMEOUT_S = 14.0
+# The first byte of a DTLS record that holds an alert (RFC 6347 section 4.1).
+ALERT = 21
 
 
 class PeerState(enum.Enum):
@@ -74,6 +76,8 @@ class PeerTransport:
         fingerprints: Certificate fingerprints of the peer, (algorithm, value).
         handler: Who is told what happens.
         opened_at: Now, in monotonic seconds.
+        is_frugal: Whether to give up the DTLS connection, 64 KiB, as soon as the peer is known to
+            have completed the handshake. That it closes is then noticed by its silence only.
         closed: Called once when the transport has ended, for the owner of the port.
     """
 
@@ -86,6 +90,7 @@ class PeerTransport:
         handler: PeerHandler,
         *,
         opened_at: float,
+        is_frugal: bool = False,
         closed: "Callable[[PeerTransport], None]",
     ) -> None:
         self.ice = IceLiteAgent(IceCredentials.generate(), remote_fragment)
@@ -97,6 +102,7 @@ class PeerTransport:
         self._fingerprints = fingerprints
         self._handler = handler
         self._opened_at = opened_at
+        self._is_frugal = is_frugal
         self._closed = closed
         self._reachable = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -206,7 +212,10 @@ class PeerTransport:
 
     def receive_dtls(self, datagram: bytes) -> None:
         """Take a DTLS datagram from a proven path."""
-        if not self._dtls.feed(datagram):
+        if self._dtls.is_retired:
+            if datagram[0] == ALERT:
+                self.ice.doubt()
+        elif not self._dtls.feed(datagram):
             self.counters.dtls_dropped += 1
 
     def receive_rtp(self, datagram: bytes, now: float) -> None:
@@ -224,6 +233,9 @@ class PeerTransport:
         if packet is None:
             self.counters.unprotect_failed += 1
             return
+        if self._is_frugal and not self._dtls.is_retired:
+            # Who sends with the keys of the handshake has completed it.
+            self._dtls.retire()
         self._handler.received_rtcp(packet, now)
 
     def send_packets(

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TEXT = (REPOSITORY / "PRIVACY.md").read_text("utf-8")
 MAP = TEXT.partition("## What the server keeps")[2].partition("\n## ")[0]
 # Where a person's things can be: every field of every class is in the table.
-BY_FIELD = ("rooms", "node.py", "room_media.py", "filter_switch.py")
+BY_FIELD = ("rooms", "node.py", "room_media.py", "statistics.py", "filter_switch.py")
 # Where media, times and counters are: every class is named.
 BY_CLASS = ("relay", "transport", "processing", "http")
 # What may be read from a message and is not kept: listed by what they are, not one by one.
@@ -31,6 +31,7 @@ PASSING = {
     "Admission",
     "RoomListing",
     "RoomLimits",
+    "RoomCounters",
 }
 
 

@@ -9,13 +9,23 @@ from pydantic import BaseModel
 
 from mediasrv.http.outbox import OUTBOX_MESSAGES
 from mediasrv.rooms import RoomLimits
+from mediasrv.statistics import PEERS_MAX
 from signaling.codec import parse_object, validate
 from signaling.errors import ERROR_RULES, ErrorCode
+from signaling.figures import (
+    ForwardDelay,
+    ReceivedFigures,
+    SentFigures,
+    TrackFigures,
+    ViewerFigures,
+)
 from signaling.limits import PROTOCOL_VERSION, Limits
 from signaling.messages import (
     CLIENT_MESSAGES,
     SDP_BYTES,
     SERVER_MESSAGES,
+    STATISTICS_EVERY_MAX_S,
+    STATISTICS_EVERY_MIN_S,
     FilterView,
 )
 from signaling.states import CLIENT_MOVES, REFUSED, REPLIES, SERVER_MOVES, State
@@ -115,11 +125,27 @@ def choices(model: type[BaseModel]) -> set[str]:
     }
 
 
-def test_the_filter_is_described_field_by_field_and_state_by_state():
-    description = subsections(section("Server messages"))["filter_changed"]
-    fields = [quoted(row[0])[0] for row in rows(description, "field of a filter")]
-    assert fields == list(FilterView.model_fields)
-    assert all(f'"{state}"' in description for state in choices(FilterView))
+PARTS = {
+    ("filter_changed", "field of a filter"): FilterView,
+    ("statistics", "field of a track"): TrackFigures,
+    ("statistics", "field of received"): ReceivedFigures,
+    ("statistics", "field of sent"): SentFigures,
+    ("statistics", "field of a peer"): ViewerFigures,
+}
+
+
+@pytest.mark.parametrize(("name", "heading"), PARTS)
+def test_a_part_of_a_message_is_described_field_by_field_and_choice_by_choice(name, heading):
+    description = subsections(section("Server messages"))[name]
+    model = PARTS[name, heading]
+    assert [quoted(row[0])[0] for row in rows(description, heading)] == list(model.model_fields)
+    assert all(f'"{choice}"' in EXAMPLE.sub("", description) for choice in choices(model))
+
+
+def test_the_limits_of_statistics_are_those_of_the_code():
+    assert f"{STATISTICS_EVERY_MIN_S:g} to {STATISTICS_EVERY_MAX_S:g}" in TEXT
+    assert f"of more than {PEERS_MAX} those" in TEXT
+    assert all(f"`{name}`" in TEXT for name in ForwardDelay.model_fields)
 
 
 @pytest.mark.parametrize("name", CLIENT_MESSAGES)
@@ -192,9 +218,9 @@ def test_every_quoted_word_that_looks_like_a_name_exists():
         *State,
         *(field for model in CLIENT_MESSAGES.values() for field in model.model_fields),
         *(field for model in SERVER_MESSAGES.values() for field in model.model_fields),
-        *FilterView.model_fields,
+        *(field for model in PARTS.values() for field in model.model_fields),
         *(value for model in SERVER_MESSAGES.values() for value in choices(model)),
-        *choices(FilterView),
+        *(value for model in PARTS.values() for value in choices(model)),
         *("smooth", "brighten", "sendonly", "recvonly", "true", "null"),
     }
     prose = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)

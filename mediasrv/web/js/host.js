@@ -3,6 +3,7 @@
 import { BeautyPanel } from "./beauty.js";
 import { Broadcast } from "./broadcast.js";
 import { Capture } from "./capture.js";
+import { Delivery } from "./delivery.js";
 import { listDevices, permission } from "./devices.js";
 import { exposeDiagnostics } from "./diagnostics.js";
 import { element, setText, showViewers } from "./dom.js";
@@ -22,6 +23,7 @@ const signaling = new Signaling(socketUrl(), { room, role: "host", resume: readR
 const capture = new Capture();
 const broadcast = new Broadcast(signaling, capture);
 const beauty = new BeautyPanel(signaling);
+const delivery = new Delivery(signaling);
 /** Was this page live before it was loaded again, and could not go on by itself? */
 let interrupted = false;
 
@@ -30,6 +32,7 @@ function refresh() {
   showCapture(capture);
   showNotice(chooseNotice({ signaling, broadcast, capture, interrupted }));
   beauty.setLive(broadcast.wanted);
+  delivery.setLive(broadcast.state === "live");
   const barred = signaling.status === "refused" || signaling.status === "closed";
   element("go-live").disabled = barred;
 }

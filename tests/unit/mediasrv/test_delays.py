@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.delays import BOUNDS_S, DelayHistogram
+from mediasrv.delays import BOUNDS_S, DelayHistogram, quantile_s
 
 
 def noted(*delays_s):
@@ -41,3 +41,25 @@ def test_every_delay_counts_once(delays_s):
     assert histogram.total_s == pytest.approx(sum(delays_s))
     for i, bound in enumerate(BOUNDS_S):
         assert sum(histogram.counts[: i + 1]) == sum(delay <= bound for delay in delays_s)
+
+
+def test_what_was_counted_since_is_the_difference():
+    histogram = noted(0.001, 0.001, 0.5)
+    before = tuple(histogram.counts)
+    assert sum(histogram.since(())) == 3
+    histogram.note(0.5)
+    assert sum(histogram.since(before)) == 1
+    assert sum(histogram.since(tuple(histogram.counts))) == 0
+
+
+def test_a_quantile_lies_between_the_bounds_of_its_delay():
+    counts = noted(*[0.0011] * 98, 0.3, 0.3).counts
+    assert quantile_s(counts, 0.5) == pytest.approx(0.0011, rel=0.2)
+    assert quantile_s(counts, 0.99) == pytest.approx(0.3, rel=0.2)
+    assert quantile_s(noted(0.00001).counts, 1.0) == BOUNDS_S[0]
+
+
+def test_a_quantile_of_nothing_is_none_and_beyond_the_last_bound_it_is_that_bound():
+    assert quantile_s(noted().counts, 0.5) is None
+    assert quantile_s([], 0.5) is None
+    assert quantile_s(noted(7.0).counts, 0.5) == BOUNDS_S[-1]

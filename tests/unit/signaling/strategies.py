@@ -4,6 +4,13 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from signaling.figures import (
+    ForwardDelay,
+    ReceivedFigures,
+    SentFigures,
+    TrackFigures,
+    ViewerFigures,
+)
 from signaling.messages import (
     CLIENT_MESSAGES,
     SERVER_MESSAGES,
@@ -15,6 +22,7 @@ from signaling.messages import (
     PeerLeftReason,
     Role,
     RoomState,
+    Statistics,
 )
 
 # Everything that UTF-8 can carry.
@@ -36,6 +44,25 @@ views = st.builds(
     params=parameters,
     consent=st.booleans(),
     reason=st.none() | words,
+)
+
+sent = st.builds(SentFigures, packets=counts, sends_failed=counts)
+tracks = st.builds(
+    TrackFigures,
+    kind=st.sampled_from(["audio", "video"]),
+    received=st.builds(ReceivedFigures, packets=counts, lost=counts),
+    sent=sent,
+    keyframes_asked=counts,
+)
+peers = st.builds(
+    ViewerFigures,
+    peer=words,
+    rtt_ms=st.none() | seconds,
+    loss=st.floats(0, 1),
+    estimate_bps=st.none() | counts,
+    nacks=counts,
+    keyframe_requests=counts,
+    sent=st.dictionaries(st.sampled_from(["audio", "video"]), sent),
 )
 
 # By field name; a field means the same in every message that has it, "state" excepted.
@@ -60,6 +87,15 @@ FIELDS = {
     "code": words,
     "message": words,
     "retry_after_s": st.none() | seconds,
+    "every_s": st.none() | st.floats(1, 60),
+    "elapsed_s": seconds,
+    "forward_ms": st.none() | st.builds(ForwardDelay, p50=seconds, p95=seconds, p99=seconds),
+    "keyframe_requests": counts,
+    "malformed_rtp": counts,
+    "malformed_rtcp": counts,
+    "foreign_packets": counts,
+    "tracks": st.lists(tracks, max_size=2),
+    "peers": st.lists(peers, max_size=3),
 }
 STATES = {"joined": RoomState, "host_media": MediaState}
 REASONS = {"host_left": HostLeftReason, "peer_left": PeerLeftReason, "left": LeftReason}
@@ -81,6 +117,18 @@ server_messages = st.sampled_from(sorted(SERVER_MESSAGES)).flatmap(messages_of)
 
 FILTER = FilterView(state="off", enabled=False, params={"smooth": 0, "brighten": 0})
 
+NO_STATISTICS = Statistics(
+    elapsed_s=0.0,
+    viewers=0,
+    forward_ms=None,
+    keyframe_requests=0,
+    malformed_rtp=0,
+    malformed_rtcp=0,
+    foreign_packets=0,
+    tracks=[],
+    peers=[],
+)
+
 # The fewest fields with which each client message is valid.
 PLAIN_REQUESTS: dict[str, dict[str, object]] = {
     "join": {"type": "join", "version": 1, "room": "a-room", "role": "host"},
@@ -89,5 +137,6 @@ PLAIN_REQUESTS: dict[str, dict[str, object]] = {
     "subscribe": {"type": "subscribe", "sdp": "v=0\r\n"},
     "unsubscribe": {"type": "unsubscribe"},
     "set_filter": {"type": "set_filter", "enabled": True, "params": {"smooth": 10}},
+    "watch_statistics": {"type": "watch_statistics", "every_s": 1.5},
     "leave": {"type": "leave"},
 }

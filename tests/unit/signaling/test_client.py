@@ -29,10 +29,11 @@ from signaling.messages import (
     Unpublished,
     Unsubscribe,
     Unsubscribed,
+    WatchStatistics,
 )
 from signaling.server import ServerProtocol
 from signaling.states import State
-from tests.unit.signaling.strategies import FILTER, server_messages
+from tests.unit.signaling.strategies import FILTER, NO_STATISTICS, server_messages
 
 
 def joined(role: Role) -> Joined:
@@ -64,6 +65,8 @@ SUCCESSES: list[tuple[Role, ClientMessage, ServerMessage]] = [
     ("host", SetFilter(enabled=True), FilterChanged(filter=FILTER)),
     ("viewer", Subscribe(sdp="v=0"), Subscribed(sdp="v=0")),
     ("viewer", Unsubscribe(), Unsubscribed()),
+    ("host", WatchStatistics(every_s=1.0), NO_STATISTICS),
+    ("viewer", WatchStatistics(every_s=None), NO_STATISTICS),
     ("host", Leave(), Left(reason="left")),
     ("viewer", Leave(), Left(reason="left")),
 ]

@@ -17,6 +17,7 @@ from signaling.messages import (
     PeerJoined,
     Publish,
     SetFilter,
+    WatchStatistics,
 )
 from tests.unit.signaling.strategies import (
     FILTER,
@@ -118,6 +119,20 @@ def test_an_sdp_is_limited_in_bytes_not_characters():
 def test_a_filter_strength_is_an_integer_of_32_bits(value):
     with pytest.raises(ValidationError):
         SetFilter.model_validate({"type": "set_filter", "params": {"smooth": value}})
+
+
+@pytest.mark.parametrize("every_s", [0.99, 60.1, 0, -1, "2", True])
+def test_statistics_come_once_a_second_at_most_and_once_a_minute_at_least(every_s):
+    with pytest.raises(ValidationError):
+        WatchStatistics.model_validate({"type": "watch_statistics", "every_s": every_s})
+    with pytest.raises(ValidationError):
+        WatchStatistics.model_validate({"type": "watch_statistics"})
+
+
+@pytest.mark.parametrize("every_s", [1, 1.5, 60, None])
+def test_statistics_may_be_asked_for_at_any_interval_between_or_not_at_all(every_s):
+    message = {"type": "watch_statistics", "every_s": every_s}
+    assert validate(message, CLIENT_MESSAGES).every_s == every_s
 
 
 def test_filter_strengths_are_limited_in_number_and_name():

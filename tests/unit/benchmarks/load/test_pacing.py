@@ -8,10 +8,10 @@ SSRCS = {"audio": 1, "video": 2}
 
 
 class Sent:
-    def __init__(self):
+    def __init__(self, tempo=1.0):
         self.packets = []
         self.sender = PacedSender(
-            Stream((KEYFRAME, DELTA, DELTA), (b"sound",)),
+            Stream((KEYFRAME, DELTA, DELTA), (b"sound",), tempo),
             SSRCS,
             lambda kind, packet: self.packets.append((kind, parse_rtp(packet))),
             lambda kind, packet: None,
@@ -61,3 +61,8 @@ def test_sound_has_numbers_of_its_own():
         2000,
     )
     assert packet.payload == b"sound"
+
+
+def test_at_half_the_tempo_the_same_frames_are_twice_as_far_apart():
+    sent = Sent(tempo=0.5)
+    assert [sent.frame()[0].timestamp for _ in range(3)] == [0, 6000, 12000]

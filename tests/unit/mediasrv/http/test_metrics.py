@@ -94,3 +94,16 @@ async def test_the_delay_histogram_is_cumulative(studio):
     assert samples[f"{name}_bucket", "otter", "+Inf"] == 4
     assert samples[f"{name}_count", "otter", ""] == 4
     assert samples[f"{name}_sum", "otter", ""] == pytest.approx(5.00101)
+
+
+async def test_what_the_host_loses_is_told_until_it_comes(studio):
+    lost, *kept = studio.camera.shoot(keyframe=False, count=3)
+    studio.receive(*kept)
+    studio.pass_time(0.03)
+    samples = await scrape(node(otter=studio, empty=Studio()))
+    assert samples["mediasrv_packets_lost", "otter", "video"] == 1
+    assert samples["mediasrv_packets_asked_again", "otter", "video"] == 1
+    assert samples["mediasrv_packets_given_up", "otter", "video"] == 0
+    studio.receive(lost)
+    samples = await scrape(node(otter=studio))
+    assert samples["mediasrv_packets_lost", "otter", "video"] == 0

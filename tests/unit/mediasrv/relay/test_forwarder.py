@@ -1,8 +1,10 @@
+from dataclasses import astuple, fields
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder, Retransmission
+from mediasrv.relay.forwarder import Forwarder, ForwarderCounters, Retransmission
 from mediasrv.relay.packets import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
@@ -271,3 +273,10 @@ class TestPatience:
         assert made.patience == 0
         made.write(batch(50, 50, keyframe=True))
         assert self.delays(outlet) == [PLAYOUT_DELAY_MAX, 0]
+
+
+def test_counters_of_viewers_are_added_field_by_field_and_none_is_forgotten():
+    names = [field.name for field in fields(ForwarderCounters)]
+    total = ForwarderCounters(*range(len(names)))
+    total.add(ForwarderCounters(*[100] * len(names)))
+    assert list(astuple(total)) == [100 + i for i in range(len(names))]

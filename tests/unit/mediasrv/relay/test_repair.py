@@ -15,7 +15,7 @@ from mediasrv.relay.repair import (
     RTT_MAX_S,
     RTT_MIN_S,
     TRIES_MAX,
-    Patience,
+    RepairDelay,
     RepairPolicy,
     RoundTrip,
 )
@@ -137,7 +137,7 @@ class TestRoundTrip:
 
 class TestPatience:
     def lossy(self, loss, *, seconds=20, rtt_s=0.05):
-        patience = Patience()
+        patience = RepairDelay()
         for i in range(seconds):
             patience.lost(loss, rtt_s, 100.0 + i)
         return patience

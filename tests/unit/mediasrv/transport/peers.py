@@ -113,6 +113,7 @@ async def connect(
     sends: bool = True,
     handler: Handler | None = None,
     fingerprints: tuple[tuple[str, str], ...] | None = None,
+    is_frugal: bool = False,
 ) -> Connection:
     """Begin a connection; ``handler`` is told when it is up."""
     client = LoopbackClient(*(kinds or ("video",)), sends=sends)
@@ -121,7 +122,7 @@ async def connect(
     if fingerprints is not None:
         offer = Offer(offer.media, offer.ice_fragment, fingerprints)
     told = handler or Handler()
-    peer = endpoint.open_peer(offer, told)
+    peer = endpoint.open_peer(offer, told, is_frugal=is_frugal)
     identity = ServerIdentity(
         peer.ice.credentials, endpoint.fingerprint, endpoint.candidates(), session_id=1
     )
@@ -129,9 +130,11 @@ async def connect(
     return Connection(client, told, peer, session)
 
 
-async def connected(endpoint: TransportEndpoint, *kinds: str, sends: bool = True) -> Connection:
+async def connected(
+    endpoint: TransportEndpoint, *kinds: str, sends: bool = True, is_frugal: bool = False
+) -> Connection:
     """Connect and wait until packets can flow."""
-    connection = await connect(endpoint, *kinds, sends=sends)
+    connection = await connect(endpoint, *kinds, sends=sends, is_frugal=is_frugal)
     await connection.handler.until("connected")
     await connection.client.connected()
     return connection

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import struct
+import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -436,3 +437,42 @@ def test_pylibsrtp_errors_are_what_the_seam_catches():
         session(SRTP_PROFILES[0], Policy.SSRC_ANY_INBOUND).unprotect(bytes(40))
     with pytest.raises(ValueError, match="too long"):
         session(SRTP_PROFILES[0], Policy.SSRC_ANY_INBOUND).unprotect(bytes(1501))
+
+
+async def test_a_retired_server_still_has_its_keys_and_says_goodbye(dtls):
+    session = await dtls.handshake()
+    assert not dtls.server.is_retired
+    dtls.server.retire()
+    dtls.server.retire()
+    assert dtls.server.is_retired
+    assert session.unprotect(dtls.client._tx_srtp.protect(rtp(1))) == rtp(1)
+    ended = asyncio.Event()
+    dtls.client.on("statechange", ended.set)
+    await dtls.server.close()
+    await dtls.server.close()
+    async with asyncio.timeout(5):
+        await ended.wait()
+    assert dtls.client.state == "closed"
+
+
+async def test_a_retired_server_holds_nothing_of_openssl(dtls):
+    await dtls.handshake()
+    connection = weakref.ref(dtls.server._transport._ssl)
+    dtls.server.retire()
+    assert connection() is None
+
+
+async def test_nothing_is_retired_before_the_handshake():
+    server = DtlsServer(CERTIFICATE, nowhere)
+    server.retire()
+    assert not server.is_retired
+    await server.close()
+
+
+async def test_who_has_closed_first_gets_no_goodbye(dtls):
+    await dtls.handshake()
+    await dtls.client.stop()
+    async with asyncio.timeout(5):
+        await dtls.server.wait_closed()
+    dtls.server.retire()
+    assert not dtls.server.is_retired

@@ -11,7 +11,7 @@ from mediasrv.relay.rtcp import write_pli, write_receiver_report
 from mediasrv.transport.aiortc_seam import DtlsServer
 from mediasrv.transport.answer import ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
-from mediasrv.transport.ice import Path
+from mediasrv.transport.ice import IceLiteAgent, Path
 from mediasrv.transport.offer import parse_offer
 from mediasrv.transport.peer import PeerState
 from tests.hostile import short_id
@@ -144,6 +144,46 @@ async def test_a_client_that_the_server_closes_is_told(live):
     live.peer.close("again")
     assert live.handler.told == ["connected", "closed"]
     assert not send_video(live, [b"late"])
+
+
+@pytest.fixture
+async def frugal(endpoint):
+    """A connection that is up and has given up its DTLS connection."""
+    connection = await connected(endpoint, is_frugal=True)
+    assert not connection.peer._dtls.is_retired
+    await connection.client.send(RTCP)
+    await connection.handler.until("rtcp")
+    assert connection.peer._dtls.is_retired
+    yield connection
+    await connection.close()
+
+
+async def test_a_frugal_peer_is_sent_packets_and_told_of_the_end(frugal):
+    await frugal.media_flows()
+    frugal.peer.close("enough")
+    assert frugal.handler.reason == "enough"
+    await frugal.client.ended()
+
+
+async def test_the_silence_of_a_frugal_client_is_believed_sooner_after_its_goodbye(
+    endpoint, frugal, monkeypatch
+):
+    peer, doubted = frugal.peer, asyncio.Event()
+    doubt = peer.ice.doubt
+    monkeypatch.setattr(IceLiteAgent, "doubt", lambda agent: (doubt(), doubted.set()))
+    await frugal.client.close()
+    async with asyncio.timeout(5):
+        await doubted.wait()
+    endpoint.expire(peer.ice._last_check + 12)
+    assert not peer.is_closed
+    endpoint.expire(peer.ice._last_check + 13)
+    assert frugal.handler.reason == "no sign of life from the peer"
+
+
+async def test_a_late_handshake_record_casts_no_doubt(endpoint, frugal):
+    peer = frugal.peer
+    endpoint._receive(HELLO, peer.ice.selected)
+    assert not peer.ice.consent_expired(peer.ice._last_check + 29)
 
 
 async def test_clients_are_told_when_the_server_shuts_down(clock):

@@ -6,7 +6,7 @@ import socket
 import pytest
 from aioice import stun
 
-from mediasrv.transport.endpoint import TransportEndpoint
+from mediasrv.transport.endpoint import INTERFACES_S, TransportEndpoint
 from mediasrv.transport.ice import PATHS_MAX, Path
 from mediasrv.transport.peer import PeerTransport
 from tests.hostile import short_id
@@ -296,10 +296,13 @@ async def test_a_mapped_port_is_announced_and_the_real_one_used(clock, udp):
 async def test_addresses_come_and_go(clock, caplog):
     local = ["127.0.0.1"]
     async with TransportEndpoint(0, clock, local_addresses=lambda: local) as endpoint:
-        local[:] = ["127.0.0.2", "127.0.0.1", "203.0.113.1"]
+        local = ["127.0.0.2", "127.0.0.1", "203.0.113.1"]
+        assert [c.address for c in endpoint.candidates()] == ["127.0.0.1"]
+        clock.now += INTERFACES_S
         # What cannot be bound is not announced.
         assert [c.address for c in endpoint.candidates()] == ["127.0.0.2", "127.0.0.1"]
-        local[:] = ["127.0.0.2"]
+        local = ["127.0.0.2"]
+        clock.now += INTERFACES_S
         assert [c.address for c in endpoint.candidates()] == ["127.0.0.2"]
         assert isinstance(endpoint.gso, bool)
     assert "203.0.113.1" in caplog.text

@@ -188,3 +188,14 @@ def test_a_role_conflict_is_no_consent():
     ice.receive_check(check(), HOME, 0.0)
     ice.receive_check(check(controlled=True), HOME, 20.0)
     assert ice.consent_expired(30.1)
+
+
+def test_a_doubted_peer_is_given_less_time_until_its_next_check():
+    ice = agent()
+    ice.receive_check(check(), HOME, 100.0)
+    ice.doubt()
+    assert not ice.consent_expired(112.0)
+    assert ice.consent_expired(112.1)
+    ice.receive_check(check(), HOME, 105.0)
+    assert not ice.consent_expired(135.0)
+    assert ice.consent_expired(135.1)

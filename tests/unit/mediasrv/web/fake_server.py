@@ -46,6 +46,24 @@ SCHEMA = {
 STRAW = "candidate:1 1 udp 1 127.0.0.1 9 typ host"
 
 
+def told_statistics(
+    elapsed_s: float, *, sent_bytes: int = 0, packets: int = 0, lost: int = 0, loss: float = 0.0
+) -> dict[str, Any]:
+    """A ``statistics`` message with one track and one viewer; its type is left out."""
+    track = {
+        "kind": "video",
+        "received": {"packets": packets, "bytes": 0, "lost": lost, "nacks": 0, "given_up": 0},
+        "sent": {"packets": 0, "bytes": sent_bytes, "repaired": packets // 100},
+    }
+    return {
+        "elapsed_s": elapsed_s,
+        "viewers": 1,
+        "forward_ms": {"p50": 0.2, "p95": 1.25, "p99": 3.0},
+        "tracks": [track],
+        "peers": [{"peer": "p", "rtt_ms": 41.6, "loss": loss}],
+    }
+
+
 @dataclass
 class Peer:
     """One joined websocket."""
@@ -72,6 +90,7 @@ class FakeServer:
             "reason": None,
         }
     )
+    statistics: dict[str, Any] = field(default_factory=lambda: told_statistics(0))
     state: str = "waiting"
     token: str = "token-1"
     publishing: bool | None = None
@@ -192,6 +211,7 @@ class FakeServer:
             "unpublish": self._unpublish,
             "subscribe": self._subscribe,
             "set_filter": self._set_filter,
+            "watch_statistics": self._watch_statistics,
             "leave": self._leave,
         }
         await handlers[message["type"]](peer, message)
@@ -228,6 +248,9 @@ class FakeServer:
             pc.addTrack(self._relay.subscribe(shown, buffered=False) if shown else pattern())
         sdp = await _answer(pc, message["sdp"])
         await _reply(peer.socket, message, {"type": "subscribed", "sdp": sdp})
+
+    async def _watch_statistics(self, peer: Peer, message: dict[str, Any]) -> None:
+        await _reply(peer.socket, message, {"type": "statistics", **self.statistics})
 
     async def _set_filter(self, peer: Peer, message: dict[str, Any]) -> None:
         if message.get("consent") is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.unit.mediasrv.web.fake_server import FakeServer, running
+from tests.unit.mediasrv.web.fake_server import FakeServer, running, told_statistics
 
 pytestmark = pytest.mark.browser
 
@@ -278,3 +278,22 @@ def test_every_failure_of_a_device_has_a_sentence(modules, kind, name, message, 
     assert told["reason"] == reason
     assert kind in told["title"].lower()
     assert len(told["text"]) > 20
+
+
+def test_rates_are_told_only_between_messages_that_belong_together(modules):
+    def between(before: dict[str, Any], after: dict[str, Any]) -> Any:
+        return modules.ask("delivery", "m.read(a.before, a.after)", before=before, after=after)
+
+    early, late = told_statistics(10, packets=1000), told_statistics(12, packets=1100)
+    assert between(early, late)["repaired"] == 1
+    assert between(late, late) is None
+    # Counters that start anew, and a room without media yet.
+    assert between(told_statistics(10, packets=5000), late) is None
+    assert between(early | {"tracks": []}, late) is None
+    assert between(early | {"tracks": []}, late | {"tracks": []}) is None
+
+
+def test_what_nobody_measured_yet_is_not_made_up(modules):
+    early, late = told_statistics(10), told_statistics(12) | {"peers": [], "forward_ms": None}
+    figures = modules.ask("delivery", "m.read(a.early, a.late)", early=early, late=late)
+    assert (figures["worstRttMs"], figures["forwardMs"], figures["worstLoss"]) == (None, None, 0)
