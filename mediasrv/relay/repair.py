@@ -107,7 +107,7 @@ class RoundTrip:
     @property
     def is_measured(self) -> bool:
         """Whether the viewer has echoed a report; else ``rtt_s`` is a guess."""
-        return self._measured
+        return self._least_s is not None
 
     def echoed(self, last_report: int, delay: int, now: float) -> None:
         """Take a report block's echo of our sender report; both in 1/65536 s, 0 for none."""
