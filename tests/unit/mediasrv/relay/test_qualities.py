@@ -438,3 +438,18 @@ def test_stills_end_when_the_way_carries_more():
     assert not studio.broadcast.qualities.tracks[0].shows_stills("v")
     got = studio.shown()
     assert [f[0].frame for f in got[-30:]] == list(range(studio.shot - 30, studio.shot))
+
+
+def test_stills_go_on_when_another_source_takes_over():
+    studio = SimulcastStudio()
+    studio.roll(0.5, keyframe=True)
+    studio.join("v", rtx_tracks())
+    studio.roll(6.0, tell=studio.remb(70_000, loss=0.9))
+    track = studio.broadcast.tracks["video"]
+    track.show_stills("nobody", 1000.0, studio.now)
+    before = len(studio.viewers["v"].of(VIDEO))
+    track.splice(studio.now, new_clock=False)
+    studio.roll(3.0, keyframe=True, tell=studio.remb(70_000, loss=0.9))
+    assert track.shows_stills("v")
+    assert not track.shows_stills("nobody")
+    assert len(studio.viewers["v"].of(VIDEO)) > before
