@@ -19,7 +19,7 @@ import pytest
 
 from mediasrv.media import Codec
 from mediasrv.processing import BeautyStream, ProcessingConfig, SpareWorkers
-from mediasrv.processing.encoder import split_annex_b
+from mediasrv.processing.ffmpeg_encoders import split_annex_b
 from mediasrv.transport.addresses import usable_local_addresses
 from tests.encoded_clips import encode, read_clip
 from tests.privacy.canary import DIRECTORY_OF_THE_LEAK, canary_points, needles
