@@ -58,14 +58,22 @@ def _base64_inside(single: bytes, shift: int) -> bytes:
 
 
 class CanaryStage:
-    """Keeps the canary as real landmarks are kept, and leaves traces of it in memory."""
+    """Keeps the canary as real landmarks are kept, and leaves traces of it in memory.
+
+    From the first picture of a stream on: a spare worker has seen nobody, and must hold nothing.
+    """
 
     def __init__(self) -> None:
-        self._landmarks = FaceLandmarks(canary_points())
+        self._landmarks: FaceLandmarks | None = None
         self._traces: list[object] = []
 
     def __call__(self, image: YuvImage) -> None:
-        del image
+        if image.width_px != WARM_UP_WIDTH_PX:
+            self._detect()
+
+    def _detect(self) -> None:
+        if self._landmarks is None:
+            self._landmarks = FaceLandmarks(canary_points())
         points = self._landmarks.points()
         several = [points * 1, points.astype(np.float64), [float(v) for v in points[0]]]
         self._traces = [*several, f"{float(points[0, 0]):.5f}", bytes(np.asarray(points).tobytes())]
@@ -76,7 +84,8 @@ class Chattering(CanaryStage):
 
     def __call__(self, image: YuvImage) -> None:
         super().__call__(image)
-        print("landmarks", *self._traces[2:4], file=sys.stderr, flush=True)
+        if self._traces:
+            print("landmarks", *self._traces[2:4], file=sys.stderr, flush=True)
 
 
 class Crashing(CanaryStage):
@@ -105,10 +114,9 @@ class Calling(CanaryStage):
 
     def __call__(self, image: YuvImage) -> None:
         super().__call__(image)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
-            for address in (NOBODYS_ADDRESS, "127.0.0.1"):
-                with contextlib.suppress(OSError):
-                    end.sendto(bytes(canary_points().tobytes()), (address, 9))
+        for address in (NOBODYS_ADDRESS, "127.0.0.1"):
+            with contextlib.suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as end:
+                end.sendto(canary_points().tobytes(), (address, 9))
 
 
 def open_calling() -> CanaryStage:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mediasrv.client.encoder import DEFAULT_BITRATE_BPS, VideoEncoder
 from mediasrv.client.errors import SourceUnavailable
+from mediasrv.client.filtered_track import FilteredTrack
 from mediasrv.client.sources.base import ImageSource, SoundSource
 from mediasrv.client.sources.camera import DEFAULT_DEVICE, CameraImages
 from mediasrv.client.sources.clip import ClipImages, ClipSound, has_sound
@@ -39,7 +40,7 @@ class Encoding:
 class Tracks:
     """What one publication sends; whoever opened them stops them."""
 
-    video: VideoTrack | EncodedTrack
+    video: VideoTrack | EncodedTrack | FilteredTrack
     audio: AudioTrack | None
 
     def stop(self) -> None:
