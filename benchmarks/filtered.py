@@ -259,7 +259,7 @@ def measure_quality(codec: Codec, images: Sequence[av.VideoFrame]) -> dict[str, 
                 error = np.square(ours.astype(np.float32) - theirs).mean()
                 psnr.append(10 * np.log10(255**2 / max(error, 1e-9)))
                 if number % SSIM_EVERY == 0:
-                    ssim.append(structural_similarity(ours, theirs))
+                    ssim.append(structural_similarity(ours, theirs))  # type: ignore[no-untyped-call]
     count = min(len(images), QUALITY_IMAGES)
     return {
         "codec": str(codec),

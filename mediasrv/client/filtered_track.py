@@ -34,7 +34,7 @@ class FilteredTrack(MediaStreamTrack):
         self._codec = codec
         self._stream: BeautyStream | None = None
         self._feeding: asyncio.Task[None] | None = None
-        self._waiting: deque[EncodedFrame] = deque()
+        self._frames: deque[EncodedFrame] = deque()
         self._arrived = asyncio.Event()
         self._awaits_keyframe = True
         self.keyframe_requests = 0
@@ -87,12 +87,12 @@ class FilteredTrack(MediaStreamTrack):
 
     async def recv(self) -> EncodedPacket:
         """Wait for the next filtered image."""
-        while not self._waiting:
+        while not self._frames:
             if self.readyState != "live":
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        frame = self._waiting.popleft()
+        frame = self._frames.popleft()
         packet: EncodedPacket = av.Packet(frame.payload)
         packet.pts = frame.timestamp_ticks
         packet.time_base = VIDEO_CLOCK
@@ -115,15 +115,15 @@ class FilteredTrack(MediaStreamTrack):
         self.stop()
 
     def _take(self, frame: EncodedFrame) -> None:
-        if len(self._waiting) >= WAITING_FRAMES:
-            self._waiting.clear()
+        if len(self._frames) >= WAITING_FRAMES:
+            self._frames.clear()
             self._awaits_keyframe = True
             if self._stream is not None:
                 self._stream.request_keyframe()
         if self._awaits_keyframe and not frame.keyframe:
             return
         self._awaits_keyframe = False
-        self._waiting.append(frame)
+        self._frames.append(frame)
         self._arrived.set()
 
     def _take_state(self, state: FilterState, reason: str | None) -> None:

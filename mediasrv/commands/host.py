@@ -70,7 +70,7 @@ def _state(client: HostClient, filter_here: EdgeFilter | None) -> str:
     packets = 0
     if client.publication is not None and "video" in client.publication.sent.streams:
         packets = client.publication.sent.streams["video"].packets
-    filter_state = client.filter.state if client.filter is not None else "off"
+    filter_state: str = client.filter.state if client.filter is not None else "off"
     if filter_here is not None:
         filter_state = f"{filter_here.state} on this machine"
     return f"{client.viewers} viewers, {packets} video packets sent, filter {filter_state}"

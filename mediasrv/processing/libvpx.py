@@ -134,26 +134,27 @@ class LibvpxEncoder:
         Raises:
             LibvpxMissing: The library is not there, or of another version.
         """
-        self._context: _Context | None = None
+        self._context = _Context()
+        self._is_open = False
         self._library = load_library()
         interface = self._library.vpx_codec_vp8_cx()
         self._config = _Config()
         _check(self._library.vpx_codec_enc_config_default(interface, ctypes.byref(self._config), 0))
         self._configure(width_px, height_px, bitrate_bps)
-        context = _Context()
+        context = ctypes.byref(self._context)
         refused = self._library.vpx_codec_enc_init_ver(
-            ctypes.byref(context), interface, ctypes.byref(self._config), 0, _ENCODER_ABI
+            context, interface, ctypes.byref(self._config), 0, _ENCODER_ABI
         )
         if refused:
             raise LibvpxMissing(f"libvpx refuses to open (error {refused})")
-        self._context = context
+        self._is_open = True
         for control, value in SETTINGS.items():
             setting = ctypes.c_int(value)
-            _check(self._library.vpx_codec_control_(ctypes.byref(context), control, setting))
+            _check(self._library.vpx_codec_control_(context, control, setting))
         self._image = _Image()
 
     def __del__(self) -> None:
-        if self._context is not None:
+        if self._is_open:
             self._library.vpx_codec_destroy(ctypes.byref(self._context))
 
     def encode(self, frame: av.VideoFrame, *, step_ticks: int, keyframe: bool) -> EncodedImage:

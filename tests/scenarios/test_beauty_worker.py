@@ -62,7 +62,7 @@ def clip(media):
 class Show:
     """A host who plays images for ever and answers keyframe requests, and all that comes back."""
 
-    def __init__(self, config, spares, codec, images, parameters=None):
+    def __init__(self, config, spares, codec, images, parameters=None, stream_class=BeautyStream):
         self.codec = codec
         self.frames_in: list[EncodedFrame] = []
         self.frames_out: list[EncodedFrame] = []
@@ -72,7 +72,7 @@ class Show:
         self._images = images
         self._encoder = VideoEncoder(codec)
         self._wants_keyframe = False
-        self.stream = BeautyStream(
+        self.stream = stream_class(
             config,
             spares,
             codec,
@@ -134,11 +134,18 @@ class Show:
 async def open_show(clip):
     shows, all_spares = [], []
 
-    async def open_show(codec, config=STAND_IN, images=clip, parameters=None, spares=None):
+    async def open_show(
+        codec,
+        config=STAND_IN,
+        images=clip,
+        parameters=None,
+        spares=None,
+        stream_class=BeautyStream,
+    ):
         if spares is None:
             spares = SpareWorkers(config)
             all_spares.append(spares)
-        show = Show(config, spares, codec, images, parameters)
+        show = Show(config, spares, codec, images, parameters, stream_class)
         shows.append(show)
         await show.stream.open()
         return show
@@ -204,6 +211,26 @@ async def test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out(op
         frame.payload for frame in show.frames_out
     }
     assert show.stream.counters.workers_lost == kills
+
+
+class FailingOpen(BeautyStream):
+    """The leaky mutant: better the host's own picture than none."""
+
+    def feed(self, frame):
+        taken = super().feed(frame)
+        if not taken:
+            self._on_frame(frame)
+        return taken
+
+
+async def test_a_stream_that_fails_open_is_caught(open_show, codec):
+    show = await open_show(codec, stream_class=FailingOpen)
+    await show.play_until(lambda: show.has_had(FilterState.ON))
+    show.kill_worker()
+    await show.play_until(lambda: show.has_had(FilterState.ON, 2))
+    assert {frame.payload for frame in show.frames_in} & {
+        frame.payload for frame in show.frames_out
+    }
 
 
 async def test_after_a_crash_the_host_is_told_a_keyframe_is_asked_for_and_the_picture_returns(

@@ -120,10 +120,10 @@ async def test_frames_that_nobody_fetches_do_not_pile_up_and_the_next_begins_wit
     track = FilteredTrack(StillSource(), Codec.VP8)
     for number in range(3 * WAITING_FRAMES):
         track._take(EncodedFrame(Codec.VP8, number, number == 0, b"x"))
-    assert len(track._waiting) <= WAITING_FRAMES
-    track._waiting.clear()
+    assert len(track._frames) <= WAITING_FRAMES
+    track._frames.clear()
     track._take(EncodedFrame(Codec.VP8, 1000, False, b"delta"))
     track._take(EncodedFrame(Codec.VP8, 1001, True, b"key"))
     assert (await asyncio.wait_for(track.recv(), 1)).pts == 1001
     track.stop()
-    assert np.all([frame.keyframe for frame in track._waiting])
+    assert np.all([frame.keyframe for frame in track._frames])
