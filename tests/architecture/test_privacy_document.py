@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mediasrv.client import EDGE_TEXT
 from mediasrv.filter_switch import LINGER_S
 from mediasrv.processing import ProcessingConfig
 from mediasrv.processing.confinement import GUARDS, SandboxLevel
@@ -145,3 +146,17 @@ def test_the_relay_keeps_no_packet_beyond_the_second_that_is_promised():
     oldest = min(n for n in range(len(times)) if history.get(n) is not None)
     assert times[-1] - times[oldest] <= VIDEO_HISTORY_S
     assert history.payload_bytes <= BYTES_MAX
+
+
+def test_the_server_never_claims_the_text_of_the_edge():
+    assert "only on your device" in EDGE_TEXT
+    for place in ("mediasrv/web", "mediasrv/http", "mediasrv/rooms", "signaling"):
+        for path in (REPOSITORY / place).rglob("*"):
+            if path.suffix in (".py", ".js", ".html", ".md"):
+                assert "on your device" not in " ".join(path.read_text().lower().split()), path
+
+
+def test_both_modes_have_their_text():
+    plain = TEXT.replace("**", "").replace("\n", " ")
+    assert "in memory, while you are live, never written, never shared" in plain
+    assert "your face is processed only on your device" in plain

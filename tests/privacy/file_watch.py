@@ -41,7 +41,7 @@ class FileWatch:
 
     def written(self) -> set[Written]:
         """What has been written since the last call."""
-        found = set()
+        found: set[Written] = set()
         while True:
             try:
                 events = os.read(self._fd, _READ_BYTES)
