@@ -17,8 +17,10 @@ from typing import Any
 import av
 import numpy as np
 import psutil
+from av.codec.context import Flags
 from skimage.metrics import structural_similarity
 
+from benchmarks.browser_encoder import encode_in_browser
 from benchmarks.machine import percentile
 from filters.presets import PRESETS
 from mediasrv.media import Codec, EncodedFrame
@@ -34,6 +36,7 @@ SETTLE_S = 3.0
 READY_TIMEOUT_S = 30.0
 QUALITY_IMAGES = 90
 SSIM_EVERY = 10  # it takes a third of a second
+DECODERS = {Codec.VP8: "vp8", Codec.H264: "h264"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rooms", default="1,3", help="how many rooms on one core, one by one")
     parser.add_argument("--codecs", default="vp8,h264")
     parser.add_argument("--seconds", type=float, default=10.0, help="measured for each row")
+    parser.add_argument(
+        "--without-browser", action="store_true", help="do not compare with Chromium's encoders"
+    )
     parser.add_argument("--core", type=int, default=0, help="where the workers run")
 
 
@@ -60,9 +66,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             row = asyncio.run(measure(frames, rooms, parameters, options))
             rows.append(row)
             print(row)
-    quality = [measure_quality(codec, images) for codec in codecs]
-    for row in quality:
-        print(row)
+    quality = []
+    for codec in codecs:
+        for row in measure_quality(
+            codec, images[:QUALITY_IMAGES], browser=not options.without_browser
+        ):
+            quality.append(row)
+            print(row)
     return {"preset": options.preset, "life": starts, "rooms": rows, "quality": quality}
 
 
@@ -242,32 +252,48 @@ async def measure_life() -> dict[str, float]:
     return {"warm_start_ms": round(started_ms, 1), "end_ms": round(ended_ms, 1)}
 
 
-def measure_quality(codec: Codec, images: Sequence[av.VideoFrame]) -> dict[str, Any]:
-    """PSNR and SSIM of luma of our encoder at 1.5 Mb/s, after its first second."""
-    encoder, decoder = VideoEncoder(codec), av.CodecContext.create(DECODERS[codec], "r")
+def measure_quality(
+    codec: Codec, images: Sequence[av.VideoFrame], *, browser: bool
+) -> list[dict[str, Any]]:
+    """Our encoder at 1.5 Mb/s, and what Chromium makes of the same pictures."""
+    encoder = VideoEncoder(codec)
     encoder.aim_at(QUALITY_BPS)
-    assert isinstance(decoder, av.VideoCodecContext)
-    psnr, ssim, size_bytes, spent_s = [], [], 0, 0.0
-    for number, image in enumerate(images[:QUALITY_IMAGES]):
+    payloads, spent_s = [], 0.0
+    for number, image in enumerate(images):
         began_s = time.perf_counter()
         encoded = encoder.encode(image, number * TICKS_PER_FRAME, keyframe=number == 0)
         spent_s += time.perf_counter() - began_s
-        size_bytes += len(encoded.payload)
-        for seen in decoder.decode(av.Packet(encoded.payload)):
-            if number >= FPS:
-                ours, theirs = view_planes(image).y, view_planes(seen).y
-                error = np.square(ours.astype(np.float32) - theirs).mean()
-                psnr.append(10 * np.log10(255**2 / max(error, 1e-9)))
-                if number % SSIM_EVERY == 0:
-                    ssim.append(structural_similarity(ours, theirs))  # type: ignore[no-untyped-call]
-    count = min(len(images), QUALITY_IMAGES)
+        payloads.append(encoded.payload)
+    spent_ms = round(spent_s * 1000 / len(images), 2)
+    rows = [{"encoder": "ours", "encode_ms": spent_ms, **judge(codec, images, payloads)}]
+    theirs = None
+    if browser:
+        theirs = encode_in_browser(codec, images, bitrate_bps=QUALITY_BPS, fps=FPS)
+    if theirs is not None:
+        rows.append({"encoder": "chromium", **judge(codec, images, theirs)})
+    return rows
+
+
+def judge(
+    codec: Codec, images: Sequence[av.VideoFrame], payloads: Sequence[bytes]
+) -> dict[str, Any]:
+    """Bitrate, and PSNR and SSIM of luma after the first second."""
+    decoder = av.CodecContext.create(DECODERS[codec], "r")
+    decoder.flags |= Flags.low_delay
+    assert isinstance(decoder, av.VideoCodecContext)
+    psnr, ssim = [], []
+    for number, (image, payload) in enumerate(zip(images, payloads, strict=True)):
+        (seen,) = decoder.decode(av.Packet(payload))
+        if number < FPS:
+            continue
+        original, shown = view_planes(image).y, view_planes(seen).y
+        error = np.square(original.astype(np.float32) - shown).mean()
+        psnr.append(10 * np.log10(255**2 / max(error, 1e-9)))
+        if number % SSIM_EVERY == 0:
+            ssim.append(structural_similarity(original, shown))  # type: ignore[no-untyped-call]
     return {
         "codec": str(codec),
-        "bitrate_bps": round(size_bytes * 8 * FPS / count),
+        "bitrate_bps": round(sum(map(len, payloads)) * 8 * FPS / len(payloads)),
         "psnr_db": round(float(np.mean(psnr)), 2),
         "ssim": round(float(np.mean(ssim)), 4),
-        "encode_ms": round(spent_s * 1000 / count, 2),
     }
-
-
-DECODERS = {Codec.VP8: "vp8", Codec.H264: "h264"}

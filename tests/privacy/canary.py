@@ -18,8 +18,6 @@ from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
 from mediasrv.processing.pipeline import WARM_UP_WIDTH_PX
 
 SEED = 478
-# So many points are looked for; each is three numbers that no other data holds in a row.
-POINTS_SOUGHT = 1
 FRAMES_BEFORE_CRASH = 20
 NOBODYS_ADDRESS = "192.0.2.1"
 DIRECTORY_OF_THE_LEAK = "/tmp"  # noqa: S108 - the leaky mutant writes there, and it must be found
@@ -33,22 +31,23 @@ def canary_points() -> np.ndarray:
 
 
 def needles() -> dict[str, bytes]:
-    """What to look for, by the name of the encoding and the point."""
-    found = {}
-    for number, point in enumerate(canary_points()[:POINTS_SOUGHT]):
-        x, y, z = (float(value) for value in point)
-        single = struct.pack("<3f", x, y, z)
-        encoded = {
-            "float32": single,
-            "float64": struct.pack("<3d", x, y, z),
-            "float16": struct.pack("<3e", x, y, z),
-            "text, 3 digits": f"{x:.3f}".encode(),
-            "text, 5 digits": f"{x:.5f}".encode(),
-            "hexadecimal": single.hex().encode(),
-            **{f"base64, {shift}": _base64_inside(single, shift) for shift in range(3)},
-        }
-        found.update({f"{name}, point {number}": needle for name, needle in encoded.items()})
-    return found
+    """What to look for, by the name of the encoding: the first point, three numbers in a row."""
+    x, y, z = (float(value) for value in canary_points()[0])
+    single = struct.pack("<3f", x, y, z)
+    pixels = [round(float(value)) for value in canary_points()[:2].ravel()]
+    return {
+        "float32": single,
+        "float64": struct.pack("<3d", x, y, z),
+        "float16": struct.pack("<3e", x, y, z),
+        "float32, big-endian": struct.pack(">3f", x, y, z),
+        "pixels, 16 bit": struct.pack("<6h", *pixels),
+        "pixels, 32 bit": struct.pack("<6i", *pixels),
+        "msgpack, float32": b"".join(b"\xca" + struct.pack(">f", value) for value in (x, y, z)),
+        "msgpack, float64": b"".join(b"\xcb" + struct.pack(">d", value) for value in (x, y, z)),
+        **{f"text, {digits} digits": f"{x:.{digits}f}".encode() for digits in range(3, 9)},
+        "hexadecimal": single.hex().encode(),
+        **{f"base64, {shift}": _base64_inside(single, shift) for shift in range(3)},
+    }
 
 
 def _base64_inside(single: bytes, shift: int) -> bytes:

@@ -242,7 +242,7 @@ async def test_a_stage_that_calls_out_is_caught_by_namespace_capture_and_strace(
 ):
     seen = await stream_alone(clip, filter_sandbox="off", **CALLING)
     assert seen["no_routes"] > 0
-    assert "float32, point 0" in seen["canary"]
+    assert "float32" in seen["canary"]
     async with (
         running_server(tmp_path, filter_sandbox="off", **CALLING) as server,
         hosting(server, clip),

@@ -4,6 +4,8 @@ Everything is looked at from outside, and whatever looks is first shown a leak t
 """
 
 import asyncio
+import gzip
+import io
 import os
 import re
 import resource
@@ -11,6 +13,8 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import httpx
@@ -90,10 +94,26 @@ async def test_the_scanner_finds_the_canary_in_every_encoding(finding):
     answers = await scan(holder.pid)
     holder.kill()
     await holder.wait()
-    assert answers[holder.pid]["found"] == sorted(needles())
-    names = ", ".join(sorted({name.partition(", point")[0] for name in needles()}))
+    assert set(answers[holder.pid]["found"]) >= set(needles())
+    names = ", ".join(needles())
     mutant = f"Leaky mutant, a process that keeps the canary as {names}:"
     finding("C6", mutant, "found by the scanner in every form.")
+
+
+def zipped(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("landmarks", data)
+    return file.getvalue()
+
+
+@pytest.mark.proof("C10")
+@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress, zipped])
+def test_the_scanner_looks_into_what_is_packed(pack, finding):
+    packed = pack(bytes(canary_points().tobytes()))
+    assert not any(needle in packed for needle in needles().values())
+    assert any(name.endswith(": float32") for name in scan_bytes(b"noise x\x9c " + packed + b"."))
+    finding("C10", f"Leaky mutant, the canary packed by {pack.__name__}:", "found by the scanner.")
 
 
 @pytest.mark.proof("C3", "C5", "C6", "C8", "C10", "C11", "C14")
