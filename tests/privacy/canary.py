@@ -113,6 +113,8 @@ class Calling(CanaryStage):
 
     def __call__(self, image: YuvImage) -> None:
         super().__call__(image)
+        if self._landmarks is None:  # before lock-in there is no stream
+            return
         for address in (NOBODYS_ADDRESS, "127.0.0.1"):
             with contextlib.suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as end:
                 end.sendto(canary_points().tobytes(), (address, 9))
