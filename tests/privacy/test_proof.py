@@ -108,12 +108,14 @@ def zipped(data):
 
 
 @pytest.mark.proof("C10")
-@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress, zipped])
-def test_the_scanner_looks_into_what_is_packed(pack, finding):
+@pytest.mark.parametrize(
+    ("kind", "pack"), [("zlib", zlib.compress), ("gzip", gzip.compress), ("zip", zipped)]
+)
+def test_the_scanner_looks_into_what_is_packed(kind, pack, finding):
     packed = pack(bytes(canary_points().tobytes()))
     assert not any(needle in packed for needle in needles().values())
-    assert any(name.endswith(": float32") for name in scan_bytes(b"noise x\x9c " + packed + b"."))
-    finding("C10", f"Leaky mutant, the canary packed by {pack.__name__}:", "found by the scanner.")
+    assert f"{kind}: float32" in scan_bytes(b"noise x\x9c " + packed + b".")
+    finding("C10", f"Leaky mutant, the canary packed as {kind}:", "found by the scanner.")
 
 
 @pytest.mark.proof("C3", "C5", "C6", "C8", "C10", "C11", "C14")
