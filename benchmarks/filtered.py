@@ -27,15 +27,18 @@ from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import BeautyStream, FilterState, ProcessingConfig, SpareWorkers
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.planes import LAYOUT, view_planes
+from mediasrv.processing.stream import StreamCounters
 
 FPS = 30
 TICKS_PER_FRAME = 90_000 // FPS
 WIDTH_PX, HEIGHT_PX = 1280, 720
 HOST_BPS, QUALITY_BPS = 2_000_000, 1_500_000
 SETTLE_S = 3.0
+LAST_FRAMES_S = 0.2  # they are on their way when the last has gone in
 READY_TIMEOUT_S = 30.0
 QUALITY_IMAGES = 90
 SSIM_EVERY = 10  # it takes a third of a second
+STAGES = ("decode", "landmarks", "filter", "encode")
 DECODERS = {Codec.VP8: "vp8", Codec.H264: "h264"}
 
 
@@ -139,6 +142,13 @@ class Room:
         self.fed[ticks] = time.perf_counter()
         self.stream.feed(replace(frame, timestamp_ticks=ticks))
 
+    def begin(self) -> None:
+        """Count from now on."""
+        assert self.stream is not None
+        self.fed.clear()
+        self.delays_ms.clear()
+        self.stream.counters = StreamCounters()
+
     async def close(self) -> None:
         """End its worker."""
         if self.stream is not None:
@@ -176,12 +186,12 @@ async def measure(
             os.sched_setaffinity(worker.pid, {options.core})
         await play(shown, SETTLE_S)
         for room in shown:
-            room.fed.clear()
-            room.delays_ms.clear()
+            room.begin()
         before_s = sum(sum(worker.cpu_times()[:2]) for worker in workers)
         began_s = time.perf_counter()
         await play(shown, options.seconds)
         took_s = time.perf_counter() - began_s
+        await asyncio.sleep(LAST_FRAMES_S)
         cpu_s = sum(sum(worker.cpu_times()[:2]) for worker in workers) - before_s
     finally:
         for room in shown:
@@ -203,7 +213,15 @@ def describe(rooms: Sequence[Room], cpu_s: float, took_s: float) -> dict[str, ob
         "latency_p95_ms": round(percentile(delays_ms, 0.95), 1),
         "cpu_ms_per_frame": round(cpu_s * 1000 / len(delays_ms), 2),
         "core_share": round(cpu_s / took_s, 2),
+        **{f"{stage}_ms": _stage_ms(rooms, stage) for stage in STAGES},
     }
+
+
+def _stage_ms(rooms: Sequence[Room], stage: str) -> float:
+    """What the workers measured of one stage, per frame; on a full core with its waiting."""
+    counters = [room.stream.counters for room in rooms if room.stream is not None]
+    spent_us: int = sum(getattr(each, f"{stage}_us") for each in counters)
+    return round(spent_us / 1000 / max(1, sum(each.frames_out for each in counters)), 2)
 
 
 async def until(condition: Callable[[], object]) -> None:
