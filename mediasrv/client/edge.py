@@ -42,7 +42,8 @@ class EdgeFilter:
 
     def input_encoding(self, encoding: Encoding) -> Encoding:
         """How the source is to be encoded for the worker."""
-        return replace(encoding, bitrate_bps=encoding.bitrate_bps * INPUT_BITRATE_FACTOR)
+        bitrate_bps = encoding.bitrate_bps * INPUT_BITRATE_FACTOR
+        return replace(encoding, bitrate_bps=bitrate_bps, quick=True)
 
     async def put_before(self, tracks: Tracks, encoding: Encoding) -> Tracks:
         """Let the video go through a worker, which encodes it as ``encoding`` says.

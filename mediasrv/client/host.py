@@ -213,7 +213,11 @@ class HostClient(RoomClient):
             return await asyncio.to_thread(self._source.open, self._encoding)
         encoding = edge.input_encoding(self._encoding)
         tracks = await asyncio.to_thread(self._source.open, encoding)
-        return await edge.put_before(tracks, self._encoding)
+        try:
+            return await edge.put_before(tracks, self._encoding)
+        except BaseException:
+            tracks.stop()
+            raise
 
     async def _publish(self, link: Link, publication: Publication) -> None:
         async def exchange(offer: str) -> str:

@@ -30,10 +30,12 @@ class Encoding:
     Attributes:
         codec: The video codec that is offered, and no other.
         bitrate_bps: Target bitrate of the video.
+        quick: Spend bits rather than time: for what stays on this machine.
     """
 
     codec: Codec = Codec.VP8
     bitrate_bps: int = DEFAULT_BITRATE_BPS
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,6 @@ def parse_source(text: str) -> Source:
 
 def _tracks(images: ImageSource, sound: SoundSource | None, encoding: Encoding) -> Tracks:
     clock = MediaClock()
-    encoder = VideoEncoder(encoding.codec, encoding.bitrate_bps, images.fps)
+    encoder = VideoEncoder(encoding.codec, encoding.bitrate_bps, images.fps, quick=encoding.quick)
     audio = AudioTrack(sound, clock) if sound is not None else None
     return Tracks(VideoTrack(images, encoder, clock), audio)

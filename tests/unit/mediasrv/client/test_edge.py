@@ -10,7 +10,14 @@ import psutil
 import pytest
 
 from filters.errors import ParameterError
-from mediasrv.client import EdgeFilter, EncodedSource, HostClient, PatternSource, SourceUnavailable
+from mediasrv.client import (
+    EdgeFilter,
+    EncodedSource,
+    Encoding,
+    HostClient,
+    PatternSource,
+    SourceUnavailable,
+)
 from mediasrv.client.filtered_track import WAITING_FRAMES, FilteredTrack
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages
@@ -99,6 +106,11 @@ async def test_only_pictures_can_be_filtered(server):
             server.url, "demo", EncodedSource(frames), edge=EdgeFilter({}, CONFIG)
         ):
             pass
+
+
+def test_what_stays_here_is_encoded_quickly_and_finely():
+    asked = EdgeFilter({}).input_encoding(Encoding(Codec.H264, 1_000_000))
+    assert asked == Encoding(Codec.H264, 4_000_000, quick=True)
 
 
 def test_wrong_strengths_are_refused_before_anything_starts():
