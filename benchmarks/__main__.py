@@ -11,6 +11,7 @@ from benchmarks.machine import describe_machine
 # Name to what it measures; each is a module here with add_options(parser) and run(options).
 BENCHMARKS = {
     "fanout": "CPU time per forwarded packet, delay, memory and loss by number of viewers",
+    "filtered": "time that the filter adds, CPU time per frame, rooms per core, encoder quality",
     "filters": "time per stage and preset, and quality in figures, of the beauty filters",
     "interruptions": "how long the picture stands still at toggles and crashes of the filter",
     "join": "how long a viewer waits for the first picture (Chromium)",

@@ -126,6 +126,12 @@ def serve(
     help="Video bits per second.",
 )
 @_agreed_params
+@click.option(
+    "--edge",
+    is_flag=True,
+    help="Run the filter of --params here, in a locked process: your face is processed only on "
+    "your device, and the server gets the filtered picture.",
+)
 @click.option("--seconds", type=click.FloatRange(min=0), help="Stop after this time.")
 def host(
     url: str,
@@ -135,11 +141,12 @@ def host(
     bitrate_bps: int,
     params: str | None,
     seconds: float | None,
+    edge: bool,
 ) -> None:
     """Publish a file, a camera or a test pattern into a room."""
     from mediasrv.commands.host import run_host  # noqa: PLC0415
 
-    run_host(url, room, source, codec, bitrate_bps, params, seconds)
+    run_host(url, room, source, codec, bitrate_bps, params, seconds, edge=edge)
 
 
 @cli.command()

@@ -6,10 +6,11 @@ frame, and so does a host who comes back with the filter on when no worker can b
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from mediasrv.errors import ConsentMissing, MediaError
+from mediasrv.filter_bitrate import FilterBitrate
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
 from mediasrv.relay.broadcast import Broadcast
@@ -36,6 +37,9 @@ class FilterStream(Protocol):
 
     def configure(self, parameters: Mapping[str, int]) -> None:
         """Change the strengths."""
+
+    def aim_at(self, target_bitrate_bps: int) -> None:
+        """Change the bitrate."""
 
     def request_keyframe(self) -> None:
         """Let the next frame out be a keyframe."""
@@ -95,6 +99,7 @@ class FilterSwitch:
         self._is_ready = False
         self._worker_state: tuple[FilterState, str | None] = (FilterState.OFF, None)
         self._cancel_linger: Callable[[], None] | None = None
+        self._bitrate = FilterBitrate()
 
     def set(
         self,
@@ -130,6 +135,7 @@ class FilterSwitch:
         """Note the host's new connection; with the filter on, nothing goes past it."""
         self._drop_stream("the host's connection changed")
         self._codec = codec
+        self._bitrate = FilterBitrate()
         if codec is None:
             self._show(FilterState.OFF, None)
         elif self.view.enabled:
@@ -150,8 +156,15 @@ class FilterSwitch:
 
     def feed(self, frame: EncodedFrame) -> None:
         """Pass on a frame of the host."""
+        self._bitrate.received(len(frame.payload))
         if self._stream is not None:
             self._stream.feed(frame)
+
+    def follow(self, estimates_bps: Sequence[float], now: float) -> None:
+        """Let the bitrate follow what viewers say they can receive; call it often."""
+        target_bps = self._bitrate.choose(estimates_bps, now)
+        if target_bps is not None and self._stream is not None:
+            self._stream.aim_at(target_bps)
 
     def request_keyframe(self) -> None:
         """Let the worker make a keyframe for viewers."""
@@ -194,6 +207,7 @@ class FilterSwitch:
         # Words of a stream that has been replaced in the meantime are not heard any more.
         def on_frame(frame: EncodedFrame) -> None:
             if self._stream is stream:
+                self._bitrate.sent(len(frame.payload))
                 self._broadcast.write_filtered(frame, self._clock())
 
         def on_state(state: FilterState, reason: str | None) -> None:
@@ -211,6 +225,8 @@ class FilterSwitch:
             on_state=on_state,
             on_keyframe_needed=on_keyframe_needed,
         )
+        if self._bitrate.target_bps is not None:
+            stream.aim_at(self._bitrate.target_bps)
         self._stream = stream
         self._take_state(FilterState.STARTING, None)
         self._spawn(self._open(stream))

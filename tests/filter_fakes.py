@@ -33,6 +33,7 @@ class WorkerStream:
         self.codec = codec
         self.parameters = dict(parameters)
         self.on_state = on_state
+        self.targets_bps: list[int] = []
         self.closed: str | None = None
         self.waiting: list[EncodedFrame] = []
         self.can_open = True
@@ -55,6 +56,9 @@ class WorkerStream:
 
     def configure(self, parameters: Mapping[str, int]) -> None:
         self.parameters = dict(parameters)
+
+    def aim_at(self, target_bitrate_bps: int) -> None:
+        self.targets_bps.append(target_bitrate_bps)
 
     def request_keyframe(self) -> None:
         self._keyframe_next = True

@@ -139,6 +139,9 @@ class FakeStream:
         """Keep the strengths."""
         self.parameters = dict(parameters)
 
+    def aim_at(self, target_bitrate_bps: int) -> None:
+        """Encodes nothing, so any rate will do."""
+
     def request_keyframe(self) -> None:
         """Count."""
         self.keyframe_requests += 1

@@ -1,5 +1,6 @@
 """A Python host and viewer on aiortc: for the command line, for tests and for benchmarks."""
 
+from mediasrv.client.edge import EDGE_TEXT, EdgeFilter
 from mediasrv.client.errors import (
     ClientError,
     LinkLost,
@@ -23,8 +24,10 @@ from mediasrv.client.subscription import MediaSink
 from mediasrv.client.viewer import ViewerClient
 
 __all__ = [
+    "EDGE_TEXT",
     "CameraSource",
     "ClientError",
+    "EdgeFilter",
     "EncodedSource",
     "Encoding",
     "FileSource",

@@ -24,10 +24,18 @@ _NAMES = {Codec.VP8: "libvpx", Codec.H264: "libx264"}
 
 
 class VideoEncoder:
-    """One stream of images in, one stream of packets out; follows changes of the image size."""
+    """One stream of images in, one stream of packets out; follows changes of the image size.
 
-    def __init__(self, codec: Codec, bitrate_bps: int, fps: float) -> None:
+    Args:
+        codec: What the packets are.
+        bitrate_bps: Target.
+        fps: Of the images, for rate control.
+        quick: Spend bits rather than time: for packets that stay on this machine.
+    """
+
+    def __init__(self, codec: Codec, bitrate_bps: int, fps: float, *, quick: bool = False) -> None:
         self._codec = codec
+        self._quick = quick
         self._bitrate_bps = bitrate_bps
         self._fps = fps
         self._context: VideoCodecContext | None = None
@@ -82,7 +90,7 @@ class VideoEncoder:
         if self._codec is Codec.VP8:
             return {
                 "deadline": "realtime",
-                "cpu-used": "8",
+                "cpu-used": "-12" if self._quick else "8",
                 "lag-in-frames": "0",
                 "auto-alt-ref": "0",
                 "error-resilient": "1",
@@ -94,7 +102,7 @@ class VideoEncoder:
                 "qmax": "56",
             }
         return {
-            "preset": "superfast",
+            "preset": "ultrafast" if self._quick else "superfast",
             "tune": "zerolatency",
             "profile": "baseline",
             "maxrate": rate,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from time import monotonic
 
+from mediasrv.client.edge import EdgeFilter
 from mediasrv.client.errors import LinkLost, SourceUnavailable
 from mediasrv.client.link import Link
 from mediasrv.client.packets import PacketLog
@@ -68,6 +69,7 @@ class HostClient(RoomClient):
         *,
         encoding: Encoding | None = None,
         parameters: Mapping[str, int] | None = None,
+        edge: EdgeFilter | None = None,
         name: str | None = None,
         keep_packets: bool = False,
     ) -> None:
@@ -82,6 +84,7 @@ class HostClient(RoomClient):
                 published, so no frame without it is ever sent to viewers. Giving them is the
                 host's consent: the server looks for a face in its picture, in memory, while it is
                 live; nothing is written and nothing shared.
+            edge: Filters on this machine; the server is then told nothing of a filter.
             name: Shown to others.
             keep_packets: Keep what was sent, for tests that compare.
         """
@@ -92,6 +95,7 @@ class HostClient(RoomClient):
         self._source = source
         self._encoding = encoding or Encoding()
         self._parameters = parameters
+        self._edge = edge
         self._keep_packets = keep_packets
 
     async def open(self) -> None:
@@ -105,6 +109,12 @@ class HostClient(RoomClient):
         """
         await super().open()
         await self.until(self._is_connected)
+
+    async def close(self) -> None:
+        """Leave the room and release everything; doing it twice is fine."""
+        await super().close()
+        if self._edge is not None:
+            await self._edge.close()
 
     async def set_filter(
         self,
@@ -185,7 +195,7 @@ class HostClient(RoomClient):
             raise
 
     async def _prepared(self) -> Publication:
-        tracks = await asyncio.to_thread(self._source.open, self._encoding)
+        tracks = await self._opened()
         path = MediaPath(self.url, self._note_change)
         publication = Publication(tracks, path, keep_packets=self._keep_packets)
         tracks.video.on("ended", self._note_change)
@@ -196,6 +206,18 @@ class HostClient(RoomClient):
             path.add_sending(tracks.audio)
         tap_sent(path.transport, lambda packet: publication.sent.add(packet, monotonic()))
         return publication
+
+    async def _opened(self) -> Tracks:
+        edge = self._edge
+        if edge is None:
+            return await asyncio.to_thread(self._source.open, self._encoding)
+        encoding = edge.input_encoding(self._encoding)
+        tracks = await asyncio.to_thread(self._source.open, encoding)
+        try:
+            return await edge.put_before(tracks, self._encoding)
+        except BaseException:
+            tracks.stop()
+            raise
 
     async def _publish(self, link: Link, publication: Publication) -> None:
         async def exchange(offer: str) -> str:
@@ -211,3 +233,5 @@ class HostClient(RoomClient):
         if self.publication is not None:
             await self.publication.close()
             self.publication = None
+        if self._edge is not None:
+            await self._edge.release()

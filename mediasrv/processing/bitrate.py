@@ -1,4 +1,4 @@
-"""How many bits a filtered stream may cost, and when a new target is worth acting upon."""
+"""How many bits a filtered stream may cost."""
 
 # About 2 Mb/s at 720p30: between what browsers send for 720p by themselves (1.5-2.5 Mb/s), and
 # 46 dB PSNR against the picture that goes into our encoder (measured, 720p clip).
@@ -8,8 +8,6 @@ NOMINAL_FPS = 30
 FLOOR_BPS = 200_000
 # 1440p at 0.07 is 7.7 Mb/s; viewers' links are the limit before our encoder is.
 CEILING_BPS = 6_000_000
-# Changes under 25 % are not visible, and for VP8 each change costs a keyframe.
-HYSTERESIS = 0.25
 
 
 def bitrate_for_size(width_px: int, height_px: int) -> int:
@@ -21,8 +19,3 @@ def bitrate_for_size(width_px: int, height_px: int) -> int:
 def clamp_target(target_bps: int) -> int:
     """Keep a foreign target inside what the encoders handle well."""
     return min(max(target_bps, FLOOR_BPS), CEILING_BPS)
-
-
-def is_worth_changing(current_bps: int, wanted_bps: int) -> bool:
-    """Whether the new target differs by a quarter or more."""
-    return abs(wanted_bps - current_bps) >= HYSTERESIS * current_bps

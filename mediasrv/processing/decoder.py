@@ -13,6 +13,8 @@ from mediasrv.processing.planes import ACCEPTED_LAYOUTS
 # libvpx, not FFmpeg's own "vp8": equally fast (1.7 and 1.7-2.5 ms of CPU per 720p frame, measured,
 # one core), and it refuses a keyframe that was cut short, which the other one shows half grey.
 DECODERS = {Codec.VP8: "libvpx", Codec.H264: "h264"}
+# FFmpeg copies what foreign libraries have decoded; its own decoders hand out their references.
+COPYING = frozenset({Codec.VP8})
 
 # Damage that the decoder notices is an error: a broken image is worse than a late one. What it
 # would paint over (a missing slice) it marks, and _check refuses it. Error concealment stays on
@@ -44,6 +46,11 @@ class VideoDecoder:
         self._has_started = False
 
     @property
+    def gives_copies(self) -> bool:
+        """Whether images may be written to: the next ones are not predicted from them."""
+        return self._codec in COPYING
+
+    @property
     def awaits_keyframe(self) -> bool:
         """Whether only a keyframe is of any use now."""
         return not self._has_started
@@ -60,7 +67,7 @@ class VideoDecoder:
 
         Returns:
             The image, or None for a frame that is not meant to be shown. Its planes belong to
-            the decoder: read them, do not write.
+            the decoder, unless :attr:`gives_copies`: read them, do not write.
 
         Raises:
             UndecodableFrame: No trustworthy image; frames are refused until the next keyframe.

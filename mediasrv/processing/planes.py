@@ -1,5 +1,7 @@
 """Bridges PyAV frames and the filters' images: views without copies, and one frame of our own."""
 
+from typing import Self
+
 import av
 import numpy as np
 from av.video.plane import VideoPlane
@@ -30,15 +32,21 @@ def _view(plane: VideoPlane) -> Plane:
 class OwnPicture:
     """A frame that belongs to us alone, to be filtered in place and then encoded.
 
-    Decoded frames must not be written to: their planes are the references from which the decoder
-    predicts the next frames. (Measured: blanking every decoded frame spoils 89 of the next 89
-    images with FFmpeg's own VP8 and H.264 decoders.) One allocation serves all frames of a size.
+    Frames of FFmpeg's own decoders must not be written to: their planes are the references from
+    which the decoder predicts the next frames. (Measured: blanking every decoded frame spoils 89
+    of the next 89 images.) So they are copied; one allocation serves all frames of a size.
     Encoders have copied or consumed it when ``encode`` returns, as they run without look-ahead.
     """
 
-    def __init__(self, width_px: int, height_px: int) -> None:
-        self.frame = av.VideoFrame(width_px, height_px, LAYOUT)
-        self.image = view_planes(self.frame)
+    def __init__(self, frame: av.VideoFrame) -> None:
+        """Take over ``frame``, of which nobody else may read."""
+        self.frame = frame
+        self.image = view_planes(frame)
+
+    @classmethod
+    def blank(cls, width_px: int, height_px: int) -> Self:
+        """Allocate one, not initialised."""
+        return cls(av.VideoFrame(width_px, height_px, LAYOUT))
 
     def fits(self, decoded: av.VideoFrame) -> bool:
         """Whether ``decoded`` has this picture's size."""

@@ -184,9 +184,11 @@ class Transcoder:
         return min(max((timestamp_ticks - last) / 90_000, SHORTEST_ELAPSED_S), LONGEST_ELAPSED_S)
 
     def _own_copy(self, decoded: av.VideoFrame) -> OwnPicture:
+        if self._decoder.gives_copies:
+            return OwnPicture(decoded)
         picture = self._picture
         if picture is None or not picture.fits(decoded):
-            picture = self._picture = OwnPicture(decoded.width, decoded.height)
+            picture = self._picture = OwnPicture.blank(decoded.width, decoded.height)
         picture.take(decoded)
         return picture
 

@@ -132,7 +132,7 @@ def _load(
 def _warm_up_codec(codec: Codec) -> None:
     """Encode and decode one black picture, so that nothing is loaded later."""
     black = YuvImage.blank(64, 64)
-    picture = OwnPicture(64, 64)
+    picture = OwnPicture.blank(64, 64)
     picture.image.y[:], picture.image.u[:], picture.image.v[:] = black.y, black.u, black.v
     encoded = VideoEncoder(codec).encode(picture.frame, 0, keyframe=True)
     frame = InputFrame(0, encoded.keyframe, encoded.payload)

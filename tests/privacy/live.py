@@ -28,6 +28,7 @@ WATCHED = (
 _LAUNCH = """
 import json, logging, sys
 logging.basicConfig(level=logging.DEBUG)
+exec(sys.argv[2])
 from mediasrv.app import serve
 from mediasrv.config import ServerConfig
 serve(ServerConfig(**json.loads(sys.argv[1])), log_level="debug")
@@ -72,10 +73,12 @@ async def until(condition: Callable[[], object], timeout_s: float = TIMEOUT_S) -
 
 
 @asynccontextmanager
-async def running_server(directory: Path, **settings: object) -> AsyncIterator[Server]:
-    """Start a server that says everything it can say."""
+async def running_server(
+    directory: Path, *, mutation: str = "", keeps_home: bool = False, **settings: object
+) -> AsyncIterator[Server]:
+    """Start a server that says everything it can say; ``mutation`` is run in it first."""
     home = directory / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=keeps_home)
     log = directory / "server.log"
     config = {"host": "127.0.0.1", "port": 0, "udp_port": 0, **settings}
     inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -88,7 +91,7 @@ async def running_server(directory: Path, **settings: object) -> AsyncIterator[S
     }
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-            [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config)],
+            [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config), mutation],
             cwd=home,
             env=environment,
             stdout=output,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mediasrv.client.encoder import DEFAULT_BITRATE_BPS, VideoEncoder
 from mediasrv.client.errors import SourceUnavailable
+from mediasrv.client.filtered_track import FilteredTrack
 from mediasrv.client.sources.base import ImageSource, SoundSource
 from mediasrv.client.sources.camera import DEFAULT_DEVICE, CameraImages
 from mediasrv.client.sources.clip import ClipImages, ClipSound, has_sound
@@ -29,17 +30,19 @@ class Encoding:
     Attributes:
         codec: The video codec that is offered, and no other.
         bitrate_bps: Target bitrate of the video.
+        quick: Spend bits rather than time: for what stays on this machine.
     """
 
     codec: Codec = Codec.VP8
     bitrate_bps: int = DEFAULT_BITRATE_BPS
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
     """What one publication sends; whoever opened them stops them."""
 
-    video: VideoTrack | EncodedTrack
+    video: VideoTrack | EncodedTrack | FilteredTrack
     audio: AudioTrack | None
 
     def stop(self) -> None:
@@ -136,6 +139,6 @@ def parse_source(text: str) -> Source:
 
 def _tracks(images: ImageSource, sound: SoundSource | None, encoding: Encoding) -> Tracks:
     clock = MediaClock()
-    encoder = VideoEncoder(encoding.codec, encoding.bitrate_bps, images.fps)
+    encoder = VideoEncoder(encoding.codec, encoding.bitrate_bps, images.fps, quick=encoding.quick)
     audio = AudioTrack(sound, clock) if sound is not None else None
     return Tracks(VideoTrack(images, encoder, clock), audio)

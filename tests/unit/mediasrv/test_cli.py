@@ -58,6 +58,7 @@ def test_every_command_explains_itself_and_takes_debug(capsys, name):
         ["host", "--room", "demo", "--codec", "av1"],
         ["host", "--room", "demo", "--bitrate", "1"],
         ["host", "--room", "demo", "--seconds", "-1"],
+        ["host", "--room", "demo", "--edge"],
         ["host", "--room", "demo", "--params", "{"],
         ["host", "--room", "demo", "--params", "[]"],
         ["host", "--room", "demo", "--params", '{"smooth": 101}'],

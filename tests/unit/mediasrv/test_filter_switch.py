@@ -2,7 +2,7 @@ import pytest
 
 from mediasrv.errors import ConsentMissing
 from mediasrv.filter_switch import LINGER_S
-from mediasrv.media import Codec
+from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
 from mediasrv.relay.broadcast import VideoPath
 from mediasrv.relay.track import CATCH_UP_MAX_S
@@ -142,6 +142,26 @@ class TestSwitchingOn:
         studio.shoot(1)
         desk.stream.give_frame()
         assert studio.tags("late") == [b"fil"]
+
+    def test_the_bitrate_follows_host_and_viewers_and_outlives_the_worker(self, desk):
+        frame = EncodedFrame(Codec.VP8, 0, True, bytes(125_000))
+        switched_on(desk)
+        desk.switch.follow([], 0.0)
+        desk.switch.feed(frame)
+        desk.switch.follow([], 1.0)
+        assert desk.stream.targets_bps == [pytest.approx(1_000_000, rel=0.01)]
+        desk.switch.set(None, None, consent=False)
+        desk.switch.set(True, None, consent=True)
+        assert len(desk.streams) == 2
+        assert desk.stream.targets_bps == desk.streams[0].targets_bps
+
+    def test_another_host_has_another_rate(self, desk):
+        switched_on(desk)
+        desk.switch.follow([], 0.0)
+        desk.switch.feed(EncodedFrame(Codec.VP8, 0, True, bytes(125_000)))
+        desk.switch.follow([], 1.0)
+        desk.switch.publication_began(Codec.VP8)
+        assert desk.stream.targets_bps == []
 
 
 class TestSwitchingOff:

@@ -60,6 +60,7 @@ class FakeServer:
         codec: Of what viewers get.
         media: Peer connections of clients, in the order of their offers.
         images: Images received from hosts.
+        keeps_images: Whether their luma is kept, in ``lumas``.
         sounds: Audio frames received from hosts.
     """
 
@@ -71,6 +72,8 @@ class FakeServer:
         self.codec = Codec.VP8
         self.media: list[RTCPeerConnection] = []
         self.images = 0
+        self.keeps_images = False
+        self.lumas: list = []
         self.sounds = 0
         self._sockets: set = set()
         self._tasks: list[asyncio.Task] = []
@@ -185,9 +188,11 @@ class FakeServer:
     async def _drain_track(self, track) -> None:
         with contextlib.suppress(MediaStreamError):
             while True:
-                await track.recv()
+                received = await track.recv()
                 if track.kind == "video":
                     self.images += 1
+                    if self.keeps_images:
+                        self.lumas.append(received.to_ndarray(format="gray"))
                 else:
                     self.sounds += 1
 

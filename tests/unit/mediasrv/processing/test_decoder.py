@@ -5,8 +5,8 @@ import pytest
 
 from mediasrv.media import Codec
 from mediasrv.processing.decoder import MAX_PIXELS, VideoDecoder
-from mediasrv.processing.encoder import split_annex_b
 from mediasrv.processing.errors import UndecodableFrame, UnsupportedImage
+from mediasrv.processing.ffmpeg_encoders import split_annex_b
 from mediasrv.processing.planes import view_planes
 from tests.encoded_clips import decode, draw_images, encode, to_image
 

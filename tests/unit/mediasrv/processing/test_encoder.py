@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.processing.encoder import VideoEncoder, split_annex_b, without_sei
+from mediasrv.processing import libvpx
+from mediasrv.processing.encoder import VideoEncoder, open_encoder
+from mediasrv.processing.errors import ProcessingError
+from mediasrv.processing.ffmpeg_encoders import split_annex_b, without_sei
+from mediasrv.processing.libvpx import LibvpxEncoder, LibvpxMissing
 from tests.encoded_clips import decode, draw_images, from_image, psnr_db, read_clip
 
 SPS, PPS, IDR, SLICE, SEI = 7, 8, 5, 1, 6
@@ -116,37 +120,77 @@ def test_without_a_target_the_rate_follows_the_size(codec):
     assert encoder.bitrate_bps == 200_000
 
 
-def test_small_changes_of_the_target_do_nothing(codec):
+def test_the_rate_follows_its_target_down_and_up_without_a_keyframe(codec, moving):
     encoder = VideoEncoder(codec)
-    encoder.aim_at(1_000_000)
-    images = draw_images(160, 96, 2)
-    run(encoder, codec, images)
-    encoder.aim_at(1_200_000)
-    assert not any(frame.keyframe for frame in run(encoder, codec, images))
-    assert encoder.bitrate_bps == 1_000_000
+    encoder.aim_at(800_000)
+    run(encoder, codec, moving[:20])
+    encoder.aim_at(400_000)
+    lower = run(encoder, codec, moving[20:80])
+    encoder.aim_at(900_000)
+    higher = run(encoder, codec, moving[20:80])
+    assert not any(frame.keyframe for frame in lower + higher)
+    assert encoder.opened == 1
+    assert rate_bps(lower[30:]) < 500_000
+    assert rate_bps(higher[30:]) > 600_000
 
 
-def test_vp8_takes_a_large_change_with_a_keyframe(moving):
+def test_up_to_what_its_size_usually_takes_no_encoder_is_opened_again(codec):
+    encoder = VideoEncoder(codec)
+    images = draw_images(640, 480, 1)
+    for target_bps in (200_000, 640 * 480 * 2, 200_000, 0):
+        encoder.aim_at(target_bps)
+        run(encoder, codec, images)
+    assert encoder.opened == 1
+
+
+def test_without_libvpx_the_wrapper_of_ffmpeg_serves_with_a_keyframe_for_large_changes(
+    monkeypatch, moving
+):
+    def missing():
+        raise LibvpxMissing("gone")
+
+    monkeypatch.setattr(libvpx, "load_library", missing)
     encoder = VideoEncoder(Codec.VP8)
     encoder.aim_at(1_000_000)
-    run(encoder, Codec.VP8, moving[:20])
+    frames = run(encoder, Codec.VP8, moving[:20], keyframes=(5,))
+    encoder.aim_at(1_200_000)
+    frames += run(encoder, Codec.VP8, moving[20:22])
     encoder.aim_at(400_000)
-    frames = run(encoder, Codec.VP8, moving[20:80])
-    assert [n for n, frame in enumerate(frames) if frame.keyframe] == [0]
-    assert rate_bps(frames[20:]) < 500_000
+    frames += run(encoder, Codec.VP8, moving[22:82])
+    assert [n for n, frame in enumerate(frames) if frame.keyframe] == [0, 5, 22]
+    assert rate_bps(frames[42:]) < 500_000
+    for image, seen in zip(moving, decode(Codec.VP8, frames), strict=False):
+        assert psnr_db(image, seen) > 30
 
 
-def test_h264_takes_a_large_change_without_a_keyframe_both_ways(moving):
-    encoder = VideoEncoder(Codec.H264)
-    encoder.aim_at(800_000)
-    run(encoder, Codec.H264, moving[:20])
-    encoder.aim_at(400_000)
-    lower = run(encoder, Codec.H264, moving[20:80])
-    encoder.aim_at(900_000)
-    higher = run(encoder, Codec.H264, moving[20:80])
-    assert not any(frame.keyframe for frame in lower + higher)
-    assert rate_bps(lower[30:]) < 480_000
-    assert rate_bps(higher[30:]) > 600_000
+def test_libvpx_is_called_directly():
+    """Where it is not, changes of the bitrate cost keyframes: better know it."""
+    frame = from_image(draw_images(64, 48, 1)[0])
+    assert isinstance(open_encoder(Codec.VP8, frame, 200_000), LibvpxEncoder)
+
+
+def test_another_version_of_libvpx_is_refused_rather_than_misread(monkeypatch):
+    monkeypatch.setattr(libvpx, "_ENCODER_ABI", libvpx._ENCODER_ABI + 1)
+    with pytest.raises(LibvpxMissing):
+        LibvpxEncoder(64, 48, 200_000)
+
+
+def test_libvpx_reads_no_picture_of_another_size():
+    encoder = LibvpxEncoder(64, 48, 200_000)
+    with pytest.raises(ValueError, match="size"):
+        encoder.encode(from_image(draw_images(48, 64, 1)[0]), step_ticks=3000, keyframe=True)
+
+
+def test_an_encoder_that_fails_is_opened_again(codec, monkeypatch):
+    encoder = VideoEncoder(codec)
+    image = draw_images(64, 48, 1)
+    run(encoder, codec, image)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(encoder._encoder), "encode", lambda *_, **__: int("x"))
+        with pytest.raises(ProcessingError):
+            run(encoder, codec, image)
+    assert run(encoder, codec, image)[0].keyframe
+    assert encoder.opened == 2
 
 
 @pytest.mark.parametrize("ticks", [[0, 0, 0], [9000, 6000, 3000], [0, 10**12, 10**12 + 1]])

@@ -45,7 +45,7 @@ def test_filtering_our_copy_leaves_the_decoders_references_alone(codec):
     frames = encode(codec, draw_images(320, 240, 12))
     expected = list(decode(codec, frames))
     decoder = VideoDecoder(codec)
-    own = OwnPicture(320, 240)
+    own = OwnPicture.blank(320, 240)
     for frame, untouched in zip(frames, expected, strict=True):
         decoded = decoder.decode(frame.payload, frame.timestamp_ticks, keyframe=frame.keyframe)
         assert decoded is not None
@@ -70,8 +70,25 @@ def test_filtering_the_decoders_own_frame_would_spoil_the_next_ones():
     assert not np.array_equal(last, expected[-1].y)
 
 
+def test_what_a_decoder_has_copied_may_be_filtered_in_place():
+    frames = encode(Codec.VP8, draw_images(320, 240, 12), keyframes=(0, 7))
+    decoder = VideoDecoder(Codec.VP8)
+    assert decoder.gives_copies
+    for frame, untouched in zip(frames, decode(Codec.VP8, frames), strict=True):
+        decoded = decoder.decode(frame.payload, frame.timestamp_ticks, keyframe=frame.keyframe)
+        assert decoded is not None
+        own = OwnPicture(decoded)
+        for plane, expected in zip(
+            (own.image.y, own.image.u, own.image.v),
+            (untouched.y, untouched.u, untouched.v),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(plane, expected)
+            plane[:] = 0
+
+
 def test_one_allocation_serves_all_frames_of_a_size():
-    own = OwnPicture(64, 48)
+    own = OwnPicture.blank(64, 48)
     addresses = [plane.buffer_ptr for plane in own.frame.planes]
     for image in draw_images(64, 48, 3):
         frame = from_image(image)
@@ -88,6 +105,6 @@ def test_the_colour_description_comes_along():
     frame = from_image(draw_images(64, 48, 1)[0])
     frame.color_range = 2
     frame.colorspace = 1
-    own = OwnPicture(64, 48)
+    own = OwnPicture.blank(64, 48)
     own.take(frame)
     assert (own.frame.color_range, own.frame.colorspace) == (2, 1)
