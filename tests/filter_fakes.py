@@ -56,6 +56,9 @@ class WorkerStream:
     def configure(self, parameters: Mapping[str, int]) -> None:
         self.parameters = dict(parameters)
 
+    def trace(self, on_times: object) -> None:
+        del on_times
+
     def request_keyframe(self) -> None:
         self._keyframe_next = True
 

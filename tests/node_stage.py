@@ -139,6 +139,9 @@ class FakeStream:
         """Keep the strengths."""
         self.parameters = dict(parameters)
 
+    def trace(self, on_times: object) -> None:
+        del on_times
+
     def request_keyframe(self) -> None:
         """Count."""
         self.keyframe_requests += 1
