@@ -1,4 +1,8 @@
-"""``python -m benchmarks NAME``: run one; without a name, list them."""
+"""``python -m benchmarks NAME``: run one; without a name, list them.
+
+All of them take ``--json``, ``--seconds`` and ``--repeat``, say what they run on and how they
+measure, and leave out a figure whose own check failed.
+"""
 
 import argparse
 import importlib
@@ -6,44 +10,94 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, say_machine
+from benchmarks.refusal import MeasurementRefused
+from benchmarks.repeats import merge
 
-# Name to what it measures; each is a module here with add_options(parser) and run(options).
+# Name to what it measures; each is a module here with add_options(parser) and run(options), and
+# SECONDS, the length of one measurement unless the command line says otherwise.
 BENCHMARKS = {
     "fanout": "CPU time per forwarded packet, delay, memory and loss by number of viewers",
     "filtered": "time that the filter adds, CPU time per frame, rooms per core, encoder quality",
     "filters": "time per stage and preset, and quality in figures, of the beauty filters",
+    "glass": "delay from a camera to a viewer's screen, by path, filter, codec and size",
     "interruptions": "how long the picture stands still at toggles and crashes of the filter",
     "join": "how long a viewer waits for the first picture (Chromium)",
-    "network": "what a viewer sees behind loss, bursts, delay, a narrow link, a blackout",
+    "network": "what a viewer sees behind a bad network; --grid: loss x jitter x rate",
     "rush": "how long 200 viewers wait who come within two seconds",
     "stalled": "memory of the server while viewers stop reading, and what others notice",
+    "soak": "what grows while viewers come and go and the filter is switched",
+    "stages": "where each millisecond goes from glass to glass; planted delays found again",
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
+}
+# They read what the others wrote.
+TOOLS = {
+    "compare": "say what got slower between two JSON files, beyond the noise they measured",
+    "report": "make one HTML page with plots of JSON files",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = parser.add_subparsers(dest="name", metavar="NAME")
-    modules = {}
-    for name, summary in BENCHMARKS.items():
-        module = modules[name] = importlib.import_module(f"benchmarks.{name}")
-        own = names.add_parser(name, help=summary, description=module.__doc__)
-        own.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
-        module.add_options(own)
-    options = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in TOOLS:
+        tool = importlib.import_module(f"benchmarks.{arguments[0]}")
+        return int(tool.main(arguments[1:]))
+    options = _parser(arguments).parse_args(arguments)
     if options.name is None:
-        for name, summary in BENCHMARKS.items():
+        for name, summary in {**BENCHMARKS, **TOOLS}.items():
             print(f"{name:14} {summary}")
         return 0
     machine = describe_machine()
-    print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['python']}")
-    result = {"benchmark": options.name, "machine": machine, **modules[options.name].run(options)}
+    print(say_machine(machine), flush=True)
+    try:
+        result = _run(options)
+    except MeasurementRefused as refused:
+        print(f"refused: {refused}", file=sys.stderr)
+        return 1
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        whole = {"benchmark": options.name, "machine": machine, **result}
+        options.json.write_text(json.dumps(whole, indent=1) + "\n")
     return 0
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """Build the command line; only the benchmark that is named is imported."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = parser.add_subparsers(dest="name", metavar="NAME")
+    for name, summary in BENCHMARKS.items():
+        if name not in arguments:
+            names.add_parser(name, help=summary)
+            continue
+        module = importlib.import_module(f"benchmarks.{name}")
+        own = names.add_parser(name, help=summary, description=module.__doc__)
+        module.add_options(own)
+        seconds: float = getattr(module, "SECONDS", 10.0)
+        common = own.add_argument_group("options of every benchmark")
+        common.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
+        common.add_argument(
+            "--seconds", type=float, default=seconds, help=f"of each measurement ({seconds:g})"
+        )
+        common.add_argument("--repeat", type=_positive, default=1, help="measure so often (1)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least once")
+    return number
+
+
+def _run(options: argparse.Namespace) -> dict[str, object]:
+    """Measure as often as wanted; the result has medians, and each measurement in ``repeats``."""
+    module = importlib.import_module(f"benchmarks.{options.name}")
+    results = []
+    for turn in range(options.repeat):
+        if options.repeat > 1:
+            print(f"\nmeasurement {turn + 1} of {options.repeat}", flush=True)
+        results.append(module.run(options))
+    return merge(results)
 
 
 if __name__ == "__main__":

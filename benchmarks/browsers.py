@@ -135,10 +135,15 @@ def two_browsers(clip: Path | None = None) -> Iterator[tuple[Browser, Browser]]:
 
 
 class _RoomPage:
-    def __init__(self, browser: Browser, url: str) -> None:
+    def __init__(self, browser: Browser, url: str, scripts: Sequence[str] = ()) -> None:
         self.faults: list[str] = []
-        self.context = browser.new_context(permissions=["camera", "microphone"])
+        # Scripts of a benchmark may fetch what the pages themselves may not.
+        self.context = browser.new_context(
+            permissions=["camera", "microphone"], bypass_csp=bool(scripts)
+        )
         self.page: Page = self.context.new_page()
+        for script in scripts:
+            self.page.add_init_script(script)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._note)
         self.page.goto(url)
@@ -183,8 +188,8 @@ class _RoomPage:
 class HostPage(_RoomPage):
     """The host studio."""
 
-    def __init__(self, browser: Browser, url: str, room: str) -> None:
-        super().__init__(browser, f"{url}/host/{room}")
+    def __init__(self, browser: Browser, url: str, room: str, scripts: Sequence[str] = ()) -> None:
+        super().__init__(browser, f"{url}/host/{room}", scripts)
 
     def go_live(self) -> None:
         """Click, and wait until the studio says that it is live."""
@@ -220,8 +225,8 @@ class HostPage(_RoomPage):
 class ViewerPage(_RoomPage):
     """The watch page."""
 
-    def __init__(self, browser: Browser, url: str, room: str) -> None:
-        super().__init__(browser, f"{url}/watch/{room}")
+    def __init__(self, browser: Browser, url: str, room: str, scripts: Sequence[str] = ()) -> None:
+        super().__init__(browser, f"{url}/watch/{room}", scripts)
 
     def until_playing(self, timeout_s: float = TIMEOUT_S) -> float:
         """Wait for the first picture; returns milliseconds since the offer went out."""

@@ -35,10 +35,12 @@ METHOD = (
 )
 
 
+SECONDS = 10.0
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=_counts, default=[10, 100, 300], metavar="N,N,...")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each window")
     parser.add_argument(
         "--tempo",
         type=float,

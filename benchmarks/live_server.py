@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,9 @@ _LAUNCH = """
 import json, sys
 from mediasrv.app import serve
 from mediasrv.config import ServerConfig
+if len(sys.argv) > 2:
+    from benchmarks.latency.planting import plant
+    plant(sys.argv[2])
 serve(ServerConfig(**json.loads(sys.argv[1])))
 """
 
@@ -68,9 +71,22 @@ def running_server(**settings: object) -> Iterator[RunningServer]:
     Args:
         settings: Fields of ServerConfig.
     """
+    with _running(settings, ()) as server:
+        yield server
+
+
+@contextmanager
+def planted_server(stage: str, **settings: object) -> Iterator[RunningServer]:
+    """Start a server in which one stage is slow, see ``latency.planting``."""
+    with _running(settings, (stage,)) as server:
+        yield server
+
+
+@contextmanager
+def _running(settings: Mapping[str, object], plants: Sequence[str]) -> Iterator[RunningServer]:
     config = {"port": 0, "udp_port": 0, **settings}
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config)],
+        [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config), *plants],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -23,6 +23,18 @@ def describe_machine() -> dict[str, object]:
     }
 
 
+def say_machine(machine: dict[str, object]) -> str:
+    """Say in two lines what a figure was measured on."""
+    packages = machine["packages"]
+    assert isinstance(packages, dict)
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['python']}, "
+        f"load {machine['load_average']:.2f}\n"
+        f"commit {machine['commit']}; {versions}"
+    )
+
+
 def _cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -14,8 +14,10 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from benchmarks.browsers import HostPage, ViewerPage, two_browsers
+from benchmarks.glass import stage
 from benchmarks.impairment import Bursts, Conditions
 from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
+from benchmarks.network_grid import Grid, walk
 
 ROOM = "network"
 SETTLE_S = 5.0
@@ -163,9 +165,12 @@ def _between(before: _Moment, after: _Moment, shown_ms: Sequence[float]) -> Watc
     )
 
 
+SECONDS = 30.0
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
-    parser.add_argument("--seconds", type=float, default=30.0, help="to watch each network")
+    parser.add_argument("--grid", action="store_true", help="glass to glass, loss x jitter x rate")
     parser.add_argument("--seed", type=int, default=1, help="of all losses and delays")
     parser.add_argument("--only", help="names of networks, with commas; default: all")
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
@@ -173,6 +178,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print a table, return it."""
+    if options.grid:
+        with stage(["720p"], options.clip) as theatre:
+            return {"grid": walk(theatre, Grid(), options.seconds, options.seed)}
     names = options.only.split(",") if options.only else list(NETWORKS)
     rows: list[dict[str, object]] = []
     print(_HEADER)

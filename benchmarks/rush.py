@@ -42,7 +42,6 @@ STEPS: tuple[Step, ...] = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="in which they come")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
 

@@ -26,7 +26,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--stalled", type=int, default=20, help="viewers who stop reading")
     parser.add_argument("--others", type=int, default=20, help="viewers who go on")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="without reading")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
 

@@ -38,10 +38,12 @@ class Seen:
     freezes: int
 
 
+SECONDS = 60.0
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--codec", choices=["vp8", "h264"], default="vp8")
     parser.add_argument("--bitrate", type=int, default=1_500_000, help="video, bits per second")
 

@@ -18,10 +18,12 @@ from benchmarks.live_server import running_server
 SETTLE_S = 5.0
 
 
+SECONDS = 10.0
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--viewers", default="1,3", help="numbers of viewers, with commas")
-    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--firefox", action="store_true", help="also watch and host in Firefox")
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 

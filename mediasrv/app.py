@@ -4,9 +4,10 @@ import gc
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import click
 import uvicorn
@@ -25,6 +26,8 @@ from mediasrv.http.websocket import serve_websocket
 from mediasrv.node import Node, new_peer_id, new_resume_token
 from mediasrv.processing import BeautyStream, ProcessingConfig, SandboxLevel, SpareWorkers
 from mediasrv.rooms import Directory
+from mediasrv.tracing.channel import trace_channel
+from mediasrv.tracing.spans import open_spans
 from mediasrv.transport.endpoint import TransportEndpoint
 from signaling.messages import FilterView
 
@@ -96,24 +99,35 @@ async def run_node(config: ServerConfig, clock: Callable[[], float]) -> AsyncIte
     directory = Directory(new_id=new_peer_id, new_token=new_resume_token, initial_filter=initial)
     processing = processing_config(config)
     spares = SpareWorkers(processing)
-    async with (
-        _closing(spares),
-        TransportEndpoint(
-            config.udp_port,
-            clock,
-            public_ips=config.public_ips,
-            public_port=config.public_udp_port,
-        ) as endpoint,
-        Node(
-            endpoint,
-            partial(BeautyStream, processing, spares),
-            clock=clock,
-            initial_filter=initial,
-            directory=directory,
-            host_arrived=spares.warm,
-        ) as node,
-    ):
-        yield node
+    with open_spans(config.spans) as spans:
+        async with (
+            _closing(spares),
+            TransportEndpoint(
+                config.udp_port,
+                clock,
+                public_ips=config.public_ips,
+                public_port=config.public_udp_port,
+            ) as endpoint,
+            Node(
+                endpoint,
+                partial(BeautyStream, processing, spares),
+                clock=clock,
+                initial_filter=initial,
+                directory=directory,
+                host_arrived=spares.warm,
+                spans=spans,
+            ) as node,
+            _trace_channel(config, node, clock),
+        ):
+            yield node
+
+
+def _trace_channel(
+    config: ServerConfig, node: Node, clock: Callable[[], float]
+) -> AbstractAsyncContextManager[None]:
+    if config.trace is None:
+        return nullcontext()
+    return trace_channel(Path(config.trace), node, clock)
 
 
 class _Server(uvicorn.Server):

@@ -96,6 +96,18 @@ def cli() -> None:
     help="How far beauty workers must be locked in before they may filter.  "
     "[default: strict on Linux, best-effort elsewhere]",
 )
+@click.option(
+    "--trace",
+    metavar="PATH",
+    help="For benchmarks: a Unix socket, made here, that gives its owner the times of single "
+    "frames of a room on request. No pictures, no faces.",
+)
+@click.option(
+    "--spans",
+    metavar="FILE",
+    help="Write what the control plane does as OpenTelemetry spans, one JSON object a line; needs "
+    "the package opentelemetry-sdk.",
+)
 def serve(
     host: str,
     port: int,
@@ -103,11 +115,23 @@ def serve(
     public_ips: tuple[str, ...],
     public_udp_port: int | None,
     sandbox: str | None,
+    trace: str | None,
+    spans: str | None,
 ) -> None:
     """Run the server."""
     from mediasrv.commands.serve import run_server  # noqa: PLC0415 - only what a command needs
 
-    run_server(host, port, udp_port, public_ips, public_udp_port, sandbox, debug=_debugging())
+    run_server(
+        host,
+        port,
+        udp_port,
+        public_ips,
+        public_udp_port,
+        sandbox,
+        debug=_debugging(),
+        trace=trace,
+        spans=spans,
+    )
 
 
 @cli.command()

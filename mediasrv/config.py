@@ -28,6 +28,8 @@ class ServerConfig:
         filter_extra_stages: ``"module:factory"`` of stages to run before the built-in ones.
         filter_sandbox: What a beauty worker must have given up before it may filter.
         filter_python_path: Directories where the workers look for those modules.
+        trace: Where a Unix socket gives benchmarks the times of single frames; None: nowhere.
+        spans: File for OpenTelemetry spans of the control plane; None: none.
     """
 
     host: str = "127.0.0.1"
@@ -42,3 +44,5 @@ class ServerConfig:
     filter_sandbox: SandboxLevel = field(default_factory=usual_level)
     filter_extra_stages: tuple[str, ...] = ()
     filter_python_path: tuple[str, ...] = ()
+    trace: str | None = None
+    spans: str | None = None

@@ -13,6 +13,7 @@ from mediasrv.errors import ConsentMissing, MediaError
 from mediasrv.filter_bitrate import FilterBitrate
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
+from mediasrv.processing.channel import FrameTimes
 from mediasrv.relay.broadcast import Broadcast
 from signaling.messages import FilterView
 
@@ -43,6 +44,9 @@ class FilterStream(Protocol):
 
     def request_keyframe(self) -> None:
         """Let the next frame out be a keyframe."""
+
+    def trace(self, on_times: Callable[[FrameTimes], None] | None) -> None:
+        """Let the worker say where the time of each frame goes; None ends that."""
 
     async def close(self, reason: str) -> None:
         """End the worker."""
@@ -95,6 +99,7 @@ class FilterSwitch:
         self._clock = clock
         self._changed = changed
         self._codec: Codec | None = None
+        self._on_times: Callable[[FrameTimes], None] | None = None
         self._stream: FilterStream | None = None
         self._is_ready = False
         self._worker_state: tuple[FilterState, str | None] = (FilterState.OFF, None)
@@ -166,6 +171,12 @@ class FilterSwitch:
         if target_bps is not None and self._stream is not None:
             self._stream.aim_at(target_bps)
 
+    def trace(self, on_times: Callable[[FrameTimes], None] | None) -> None:
+        """Let workers, also those to come, say where the time of each frame goes."""
+        self._on_times = on_times
+        if self._stream is not None:
+            self._stream.trace(on_times)
+
     def request_keyframe(self) -> None:
         """Let the worker make a keyframe for viewers."""
         if self._stream is not None:
@@ -228,6 +239,8 @@ class FilterSwitch:
         if self._bitrate.target_bps is not None:
             stream.aim_at(self._bitrate.target_bps)
         self._stream = stream
+        if self._on_times is not None:
+            stream.trace(self._on_times)
         self._take_state(FilterState.STARTING, None)
         self._spawn(self._open(stream))
 

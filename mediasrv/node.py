@@ -19,6 +19,9 @@ from mediasrv.filter_switch import FilterStreams
 from mediasrv.room_media import RoomMedia
 from mediasrv.rooms import Directory, HostGone, Outcome, PeerId, RoomClosed, RoomListing
 from mediasrv.statistics import StatisticsWatches, room_statistics
+from mediasrv.tracing.channel import TraceRefused
+from mediasrv.tracing.frames import FrameTracer
+from mediasrv.tracing.spans import NO_SPANS, Spans
 from mediasrv.transport.burst import BurstCounters
 from mediasrv.transport.endpoint import EndpointCounters, TransportEndpoint
 from signaling.errors import ErrorCode, Refused
@@ -67,6 +70,7 @@ class Node:
         initial_filter: How the filter stands in a new room.
         directory: Rooms and their members.
         host_arrived: Called when a host joins: a good time to warm a filter worker.
+        spans: Takes note of requests.
     """
 
     def __init__(
@@ -78,8 +82,10 @@ class Node:
         initial_filter: FilterView,
         directory: Directory,
         host_arrived: Callable[[], None],
+        spans: Spans = NO_SPANS,
     ) -> None:
         self.directory = directory
+        self._spans = spans
         self._endpoint = endpoint
         self._streams = streams
         self._host_arrived = host_arrived
@@ -142,6 +148,23 @@ class Node:
         """List all rooms for the lobby."""
         return self.directory.listing()
 
+    def trace(self, room: str, tracer: FrameTracer | None) -> None:
+        """Begin or, with None, end to trace a room; one at a time, for sends are watched in common.
+
+        Raises:
+            TraceRefused: There is no such room, or one is traced already.
+        """
+        media = self._media.get(room)
+        if tracer is None:
+            if media is not None:
+                media.trace(None)
+            return
+        if media is None:
+            raise TraceRefused("there is no such room")
+        if any(other.tracer is not None for other in self._media.values()):
+            raise TraceRefused("a room is traced already")
+        media.trace(tracer)
+
     # Signalling
 
     async def connect(self, outbox: Outbox) -> Connection:
@@ -162,6 +185,11 @@ class Node:
         Raises:
             SignalingError: The request fails.
         """
+        room = message.room if isinstance(message, Join) else connection.room
+        with self._spans.request(message.type, room):
+            self._act(connection, message)
+
+    def _act(self, connection: Connection, message: ClientMessage) -> None:
         if isinstance(message, Join):
             self._join(connection, message)
             return

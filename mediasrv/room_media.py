@@ -22,6 +22,7 @@ from mediasrv.negotiation import (
 )
 from mediasrv.relay.broadcast import Broadcast
 from mediasrv.statistics import TrackTotals
+from mediasrv.tracing.frames import FrameTracer
 from mediasrv.transport.answer import AcceptedMedia, ServerIdentity, write_answer
 from mediasrv.transport.endpoint import TransportEndpoint
 from mediasrv.transport.offer import Offer, parse_offer
@@ -86,6 +87,9 @@ class RoomMedia:
         host_media_changed: Told ``"connected"`` or ``"lost"`` for the host's transport.
         qualities_wanted: Told the names of the qualities that the host is to send.
         initial_filter: How the filter stands in a new room.
+
+    Attributes:
+        tracer: Who follows the frames; None usually.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class RoomMedia:
         self.opened_at = clock()
         self.totals = TrackTotals()
         self.forward_delay = DelayHistogram()
+        self.tracer: FrameTracer | None = None
         self.broadcast = Broadcast(
             on_frame=self._feed_filter,
             on_filter_keyframe=self._request_filter_keyframe,
@@ -126,8 +131,19 @@ class RoomMedia:
             initial=initial_filter,
         )
 
+    def trace(self, tracer: FrameTracer | None) -> None:
+        """Let a tracer follow every frame of the video; None ends that."""
+        self.tracer = self.broadcast.tracks["video"].observer = tracer
+        self._endpoint.watch_sends(None if tracer is None else tracer.left)
+        self.filter.trace(None if tracer is None else tracer.worked)
+
     def _feed_filter(self, frame: EncodedFrame) -> None:
+        if self.tracer is None:
+            self.filter.feed(frame)
+            return
+        self.tracer.completed(frame)
         self.filter.feed(frame)
+        self.tracer.fed(frame)
 
     def _request_filter_keyframe(self) -> None:
         self.filter.request_keyframe()
@@ -242,7 +258,11 @@ class RoomMedia:
         """Pass a packet of the host to the relay and see that nothing waits too long."""
         if peer is not self._host:
             return
+        if self.tracer is not None:
+            self.tracer.arrived(packet, now)
         self.broadcast.receive_rtp(packet, now)
+        if self.tracer is not None:
+            self.tracer.handled()
         self._note_delays()
         self._schedule(now)
 

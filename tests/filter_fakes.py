@@ -60,6 +60,9 @@ class WorkerStream:
     def aim_at(self, target_bitrate_bps: int) -> None:
         self.targets_bps.append(target_bitrate_bps)
 
+    def trace(self, on_times: object) -> None:
+        del on_times
+
     def request_keyframe(self) -> None:
         self._keyframe_next = True
 

@@ -142,6 +142,9 @@ class FakeStream:
     def aim_at(self, target_bitrate_bps: int) -> None:
         """Encodes nothing, so any rate will do."""
 
+    def trace(self, on_times: object) -> None:
+        del on_times
+
     def request_keyframe(self) -> None:
         """Count."""
         self.keyframe_requests += 1

@@ -22,6 +22,8 @@ def run_server(
     sandbox: str | None,
     *,
     debug: bool,
+    trace: str | None = None,
+    spans: str | None = None,
 ) -> None:
     """Run a server until it is told to stop.
 
@@ -33,6 +35,8 @@ def run_server(
         public_udp_port: Announced instead of the UDP port.
         sandbox: A :class:`SandboxLevel`; None takes the usual one of this system.
         debug: Log everything.
+        trace: Where to make the benchmark channel; None makes none.
+        spans: Where to write spans of the control plane; None writes none.
 
     Raises:
         PortTaken: A port cannot be bound.
@@ -44,6 +48,8 @@ def run_server(
         public_ips=public_ips,
         public_udp_port=public_udp_port,
         filter_sandbox=usual_level() if sandbox is None else SandboxLevel(sandbox),
+        trace=trace,
+        spans=spans,
     )
     if config.filter_sandbox is SandboxLevel.OFF:
         click.echo(NOT_LOCKED_IN, err=True)

@@ -19,7 +19,7 @@ from mediasrv.media import Codec
 from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 # The largest frame either way. A 1080p keyframe at the lowest quantiser stays below 2 MiB.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 # Unwrapped RTP ticks: at 90 kHz this lasts three million years, and it fits a signed 64-bit pts.
@@ -29,10 +29,17 @@ MAX_BITRATE_BPS = 100_000_000
 MAX_SIDE_PX = 16_383
 
 PARAMETER_NAMES = tuple(declared.name for declared in fields(Parameters))
+# What a traced worker times on every image, in this order: extensions, finding faces, masks, and
+# the stages by name (filters.stages, whose import would cost the server what only workers need).
+STEP_NAMES = (
+    *("front", "landmarks", "masks"),
+    *("smooth", "skin", "brighten", "features", "sharpen", "makeup", "shape"),
+    *("background", "low_light", "look"),
+)
 # Both ends must agree which integer is which parameter; they do when they run the same sources.
 PARAMETERS_CHECKSUM = zlib.crc32(",".join(PARAMETER_NAMES).encode())
 
-_U32_MAX = 2**32 - 1
+_U32_MAX, _U16_MAX = 2**32 - 1, 2**16 - 1
 
 
 class KeyframeCause(IntEnum):
@@ -51,11 +58,13 @@ class Configure:
         codec: Of all frames, both ways; it never changes during a worker's life.
         parameters: Strength of every filter.
         target_bitrate_bps: What the encoder aims at; 0 means by picture size.
+        traced: Whether to send FrameTimes before every frame.
     """
 
     codec: Codec
     parameters: Parameters
     target_bitrate_bps: int = 0
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,48 @@ class OutputFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameTimes:
+    """Worker to server, while traced: where the time of the frame that follows went.
+
+    One moment and then durations, one after the other, in microseconds; ``work_us`` is the copy of
+    the image, the extensions (``front_us``), finding faces and every filter stage by name. As in
+    OutputFrame, nothing here is derived from a face. Steps are rounded to 10 us on the wire.
+
+    Attributes:
+        timestamp_ticks: That of the frame.
+        decoding_us: When its decoder began, on the monotonic clock.
+        decode_us: Until it was decoded.
+        wait_us: Until it was the newest image, and its turn.
+        work_us: Until it was filtered.
+        encode_us: Until it was encoded.
+    """
+
+    timestamp_ticks: int
+    decoding_us: int
+    decode_us: int
+    wait_us: int
+    work_us: int
+    encode_us: int
+    front_us: int = 0
+    landmarks_us: int = 0
+    masks_us: int = 0
+    smooth_us: int = 0
+    skin_us: int = 0
+    brighten_us: int = 0
+    features_us: int = 0
+    sharpen_us: int = 0
+    makeup_us: int = 0
+    shape_us: int = 0
+    background_us: int = 0
+    low_light_us: int = 0
+    look_us: int = 0
+
+    def steps_us(self) -> tuple[int, ...]:
+        """Return how long each of STEP_NAMES took."""
+        return tuple(getattr(self, f"{name}_us") for name in STEP_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyframeNeeded:
     """Worker to server: nothing can be decoded until the host sends a keyframe."""
 
@@ -157,20 +208,22 @@ class Counters:
 
 
 ToWorker = Configure | InputFrame | KeyframeRequest | Stop
-ToServer = Hello | Ready | OutputFrame | KeyframeNeeded | Counters
+ToServer = Hello | Ready | OutputFrame | KeyframeNeeded | Counters | FrameTimes
 Message = ToWorker | ToServer
 
 _CODEC_IDS = {Codec.VP8: 1, Codec.H264: 2}
 _CODECS = {number: codec for codec, number in _CODEC_IDS.items()}
 
 _HEADER = struct.Struct("!BI")  # kind, bytes of the body
-_CONFIGURE = struct.Struct(f"!BI{len(PARAMETER_NAMES)}b")
+_CONFIGURE = struct.Struct(f"!BIB{len(PARAMETER_NAMES)}b")
 _INPUT = struct.Struct("!QB")
 _HELLO = struct.Struct("!HI")
 _READY = struct.Struct(f"!BH{len(CONFINEMENT_FIELDS) - 2}B")  # versions, threads, guards
 _OUTPUT = struct.Struct("!QBHH4I")
 _NEEDED = struct.Struct("!B")
 _COUNTERS = struct.Struct(f"!{len(fields(Counters))}I")
+_TIMES = struct.Struct(f"!QQ4I{len(STEP_NAMES)}H")
+_STEP_GRAIN_US = 10
 _EMPTY = struct.Struct("!")
 
 
@@ -234,9 +287,9 @@ class MessageReader:
 
 def _pack_body(message: Message) -> tuple[int, bytes]:
     match message:
-        case Configure(codec, parameters, bitrate_bps):
+        case Configure(codec, parameters, bitrate_bps, traced):
             strengths = (getattr(parameters, name) for name in PARAMETER_NAMES)
-            return 1, _CONFIGURE.pack(_CODEC_IDS[codec], bitrate_bps, *strengths)
+            return 1, _CONFIGURE.pack(_CODEC_IDS[codec], bitrate_bps, traced, *strengths)
         case InputFrame(timestamp, keyframe, payload):
             return 2, _INPUT.pack(_timestamp(timestamp), keyframe) + payload
         case KeyframeRequest():
@@ -253,6 +306,8 @@ def _pack_body(message: Message) -> tuple[int, bytes]:
             return 19, _NEEDED.pack(cause)
         case Counters():
             return 20, _COUNTERS.pack(*(min(total, _U32_MAX) for total in astuple(message)))
+        case FrameTimes():
+            return 21, _pack_times(message)
 
 
 def _pack_output(frame: OutputFrame) -> bytes:
@@ -267,8 +322,18 @@ def _pack_output(frame: OutputFrame) -> bytes:
     return fixed + frame.payload
 
 
+def _pack_times(times: FrameTimes) -> bytes:
+    durations = (times.decode_us, times.wait_us, times.work_us, times.encode_us)
+    return _TIMES.pack(
+        _timestamp(times.timestamp_ticks),
+        times.decoding_us,
+        *(min(duration, _U32_MAX) for duration in durations),
+        *(min(step // _STEP_GRAIN_US, _U16_MAX) for step in times.steps_us()),
+    )
+
+
 def _unpack_configure(body: bytes) -> Configure:
-    codec_id, bitrate_bps, *strengths = _CONFIGURE.unpack(body)
+    codec_id, bitrate_bps, traced, *strengths = _CONFIGURE.unpack(body)
     codec = _CODECS.get(codec_id)
     if codec is None:
         raise ChannelError(f"codec number {codec_id} is unknown")
@@ -278,7 +343,7 @@ def _unpack_configure(body: bytes) -> Configure:
         parameters = Parameters(**dict(zip(PARAMETER_NAMES, strengths, strict=True)))
     except ParameterError as exc:
         raise ChannelError("a filter parameter is out of range") from exc
-    return Configure(codec, parameters, bitrate_bps)
+    return Configure(codec, parameters, bitrate_bps, _flag(traced))
 
 
 def _unpack_input(body: bytes) -> InputFrame:
@@ -310,6 +375,12 @@ def _unpack_needed(body: bytes) -> KeyframeNeeded:
         return KeyframeNeeded(KeyframeCause(number))
     except ValueError as exc:
         raise ChannelError(f"keyframe cause {number} is unknown") from exc
+
+
+def _unpack_times(body: bytes) -> FrameTimes:
+    timestamp, decoding, decode, wait, work, encode, *steps = _TIMES.unpack(body)
+    steps_us = (step * _STEP_GRAIN_US for step in steps)
+    return FrameTimes(_timestamp(timestamp), decoding, decode, wait, work, encode, *steps_us)
 
 
 def _timestamp(ticks: int) -> int:
@@ -348,7 +419,8 @@ _LAYOUTS = {
     18: _Layout(_OUTPUT, True, _unpack_output),
     19: _Layout(_NEEDED, False, _unpack_needed),
     20: _Layout(_COUNTERS, False, lambda body: Counters(*_COUNTERS.unpack(body))),
+    21: _Layout(_TIMES, False, _unpack_times),
 }
 
 TO_WORKER = frozenset({1, 2, 3, 4})
-TO_SERVER = frozenset({16, 17, 18, 19, 20})
+TO_SERVER = frozenset({16, 17, 18, 19, 20, 21})

@@ -13,6 +13,7 @@ from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing.channel import (
     Configure,
     Counters,
+    FrameTimes,
     InputFrame,
     KeyframeNeeded,
     Message,
@@ -108,6 +109,7 @@ class BeautyStream:
         self._on_frame = on_frame
         self._on_state = on_state
         self._on_keyframe_needed = on_keyframe_needed
+        self._on_times: Callable[[FrameTimes], None] | None = None
         self._state = FilterState.OFF
         self._reason: str | None = None
         self._restarts = RestartPolicy(
@@ -184,6 +186,12 @@ class BeautyStream:
         self._target_bitrate_bps = max(0, target_bitrate_bps)
         self._reconfigure()
 
+    def trace(self, on_times: Callable[[FrameTimes], None] | None) -> None:
+        """Let the worker say where the time of each frame goes, just before it; None ends that."""
+        if on_times is not self._on_times:
+            self._on_times = on_times
+            self._reconfigure()
+
     def request_keyframe(self) -> None:
         """Make the next frame out a keyframe."""
         if self._worker is not None:
@@ -258,6 +266,8 @@ class BeautyStream:
         match message:
             case OutputFrame():
                 self._take_frame(message)
+            case FrameTimes() if self._on_times is not None:
+                self._on_times(message)
             case KeyframeNeeded():
                 self._ask_for_keyframe(time.monotonic())
             case Counters():
@@ -313,7 +323,12 @@ class BeautyStream:
         raise ChannelError("a frame that was not asked for")
 
     def _configuration(self) -> Configure:
-        return Configure(self._codec, self._parameters, self._target_bitrate_bps)
+        return Configure(
+            self._codec,
+            self._parameters,
+            self._target_bitrate_bps,
+            traced=self._on_times is not None,
+        )
 
     def _reconfigure(self) -> None:
         if self._worker is not None:

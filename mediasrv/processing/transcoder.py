@@ -5,7 +5,7 @@ pictures.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import av
@@ -13,8 +13,10 @@ import av
 from filters.errors import FilterError
 from mediasrv.processing.channel import (
     MAX_FRAME_BYTES,
+    STEP_NAMES,
     Configure,
     Counters,
+    FrameTimes,
     InputFrame,
     KeyframeCause,
     OutputFrame,
@@ -45,11 +47,17 @@ class _Decoded:
 
     frame: av.VideoFrame
     timestamp_ticks: int
+    began_ns: int
     decode_us: int
 
 
 class Transcoder:
-    """Decodes, filters and encodes one stream in the thread that calls it."""
+    """Decodes, filters and encodes one stream in the thread that calls it.
+
+    Attributes:
+        counters: What it has done.
+        times: Where the time of the latest frame went, while traced.
+    """
 
     def __init__(
         self, configure: Configure, pipeline: Pipeline, front_stages: Sequence[FrontStage] = ()
@@ -64,6 +72,7 @@ class Transcoder:
         self._last_ticks: int | None = None
         self._wants_keyframe = False
         self._failures_in_a_row = 0
+        self.times: FrameTimes | None = None
         self.counters = Counters()
         self.configure(configure)
 
@@ -81,6 +90,7 @@ class Transcoder:
         if configure.codec is not self._codec:
             raise ProcessingError("the codec changed in mid-stream")
         self._parameters = configure.parameters
+        self._is_traced = configure.traced
         self._encoder.aim_at(configure.target_bitrate_bps)
 
     def request_keyframe(self) -> None:
@@ -108,9 +118,8 @@ class Transcoder:
             self.counters.undecodable += 1
             return KeyframeCause.UNDECODABLE
         if image is not None:
-            self._replace_newest(
-                _Decoded(image, frame.timestamp_ticks, _microseconds_since(began_ns))
-            )
+            spent_us = _microseconds_since(began_ns)
+            self._replace_newest(_Decoded(image, frame.timestamp_ticks, began_ns, spent_us))
         return None
 
     def encode_newest(self) -> OutputFrame | None:
@@ -146,8 +155,7 @@ class Transcoder:
     def _beautify(self, newest: _Decoded) -> OutputFrame:
         copied_ns = time.perf_counter_ns()
         picture = self._own_copy(newest.frame)
-        for stage in self._front_stages:
-            stage(picture.image)
+        front_us = _run_all(self._front_stages, picture)
         applied = self._pipeline.apply(
             picture.image, self._parameters, elapsed_s=self._elapsed_s(newest.timestamp_ticks)
         )
@@ -164,6 +172,8 @@ class Transcoder:
             raise ProcessingError("the encoded frame is too large for the channel")
         if image.keyframe:
             self._wants_keyframe = False
+        if self._is_traced:
+            self._note_times(newest, copied_ns, encoded_ns, {**durations_us, "front": front_us})
         return OutputFrame(
             timestamp_ticks=newest.timestamp_ticks,
             keyframe=image.keyframe,
@@ -174,6 +184,21 @@ class Transcoder:
             filter_us=filter_us,
             encode_us=_microseconds_since(encoded_ns),
             payload=image.payload,
+        )
+
+    def _note_times(
+        self, newest: _Decoded, copied_ns: int, encoded_ns: int, steps_us: Mapping[str, int]
+    ) -> None:
+        """Keep where the time of the frame went, for who traces it."""
+        began_us = newest.began_ns // 1000
+        self.times = FrameTimes(
+            newest.timestamp_ticks,
+            began_us,
+            newest.decode_us,
+            max(0, copied_ns // 1000 - began_us - newest.decode_us),
+            (encoded_ns - copied_ns) // 1000,
+            _microseconds_since(encoded_ns),
+            *(steps_us.get(name, 0) for name in STEP_NAMES),
         )
 
     def _elapsed_s(self, timestamp_ticks: int) -> float:
@@ -191,6 +216,14 @@ class Transcoder:
             picture = self._picture = OwnPicture.blank(decoded.width, decoded.height)
         picture.take(decoded)
         return picture
+
+
+def _run_all(stages: Sequence[FrontStage], picture: OwnPicture) -> int:
+    """Run the extensions; returns how long they took, in microseconds."""
+    began_ns = time.perf_counter_ns()
+    for stage in stages:
+        stage(picture.image)
+    return _microseconds_since(began_ns)
 
 
 def _microseconds_since(began_ns: int) -> int:

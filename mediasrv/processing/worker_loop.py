@@ -13,6 +13,7 @@ from mediasrv.processing.channel import (
     KeyframeRequest,
     Message,
     MessageReader,
+    OutputFrame,
     Stop,
     ToServer,
     pack,
@@ -73,7 +74,7 @@ class WorkerLoop:
             if self._transcoder is not None and not self._outgoing:
                 output = self._transcoder.encode_newest()
                 if output is not None:
-                    self._send(output)
+                    self._send_frame(output, self._transcoder)
             self._report(time.monotonic())
         return self._ended
 
@@ -132,6 +133,12 @@ class WorkerLoop:
             self._has_news = False
             self._reported_s = now_s
             self._send(self._transcoder.counters)
+
+    def _send_frame(self, output: OutputFrame, transcoder: Transcoder) -> None:
+        times, transcoder.times = transcoder.times, None
+        if times is not None:
+            self._outgoing += pack(times)
+        self._send(output)
 
     def _send(self, message: ToServer) -> None:
         self._outgoing += pack(message)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Protocol
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, vp8
@@ -68,6 +69,22 @@ class _Joiner:
     due_at: float
 
 
+class Observer(Protocol):
+    """Follows frames through a track, for tracing; must not raise."""
+
+    def writing(self, frame: EncodedFrame) -> None:
+        """A frame of the beauty worker is about to be cut into packets."""
+
+    def appended(self, packet: TrackPacket) -> None:
+        """A packet waits to be sent, in the track's numbers."""
+
+    def sending(self, packets: Sequence[TrackPacket]) -> None:
+        """Packets are about to be sent to every viewer."""
+
+    def sent(self, packets: Sequence[TrackPacket], viewers: int) -> None:
+        """They have been."""
+
+
 class TrackRelay:
     """The fan-out of one track, and the wishes for keyframes that come back.
 
@@ -85,6 +102,7 @@ class TrackRelay:
         layer_bytes: Payload bytes by temporal layer.
         clock: What the host's last sender report said; None before the first.
         left_since: When the oldest packet arrived of those that left last; None once it was read.
+        observer: Who traces the track; None usually.
     """
 
     def __init__(self, clock_hz: int, *, seekable: bool, fanout: Fanout = PlainGroup) -> None:
@@ -98,6 +116,7 @@ class TrackRelay:
         self.layer_bytes = [0] * LAYERS
         self.clock: SenderClock | None = None
         self.left_since: float | None = None
+        self.observer: Observer | None = None
         self._fanout = fanout
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._lane_of: dict[str, Lane] = {}
@@ -152,6 +171,8 @@ class TrackRelay:
 
     def write_frame(self, frame: EncodedFrame, now: float) -> None:
         """Take a frame of the beauty worker and send it."""
+        if self.observer is not None:
+            self.observer.writing(frame)
         picture_id = None
         if frame.codec is Codec.VP8:
             picture_id = self.timeline.next_picture_id()
@@ -179,6 +200,8 @@ class TrackRelay:
         if not self._pending:
             self._pending_since = now
         self._pending.append(packet)
+        if self.observer is not None:
+            self.observer.appended(packet)
         if packet.marker or not self._seekable or len(self._pending) >= BATCH_PACKETS_MAX:
             self.flush(now)
 
@@ -228,7 +251,11 @@ class TrackRelay:
         if self._expected and any(packet.starts_keyframe for packet in packets):
             self._welcome()
         self._note_newest(packets[-1])
+        if self.observer is not None:
+            self.observer.sending(packets)
         self._send(Batch(packets, now))
+        if self.observer is not None:
+            self.observer.sent(packets, len(self.forwarders))
         self.left_since = self._pending_since
 
     def _send(self, batch: Batch) -> None:

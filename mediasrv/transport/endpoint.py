@@ -162,6 +162,12 @@ class TransportEndpoint:
         peer.start(self._group)
         return peer
 
+    def watch_sends(self, on_sent: Callable[[], None] | None) -> None:
+        """Call ``on_sent`` after every system call that sends media; None ends that."""
+        self._port.on_sent = on_sent
+        if self.burst.messages is not None:
+            self.burst.messages.on_sent = on_sent
+
     def _forget(self, peer: PeerTransport) -> None:
         self._by_fragment.pop(peer.ice.credentials.fragment, None)
         for path in peer.ice.proven_paths:

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import cffi
@@ -74,10 +75,12 @@ class MessageBatch:
 
     Attributes:
         capacity: How many there are.
+        on_sent: Called after every system call while somebody traces.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
+        self.on_sent: Callable[[], None] | None = None
         self._library: Any = _ffi.dlopen(None)
         self._messages = _ffi.new("struct mmsghdr[]", capacity)
         self._vectors = _ffi.new("struct iovec[]", capacity)
@@ -136,7 +139,10 @@ class MessageBatch:
         sent = self._library.sendmmsg(
             file_descriptor, self._messages + first, end - first, socket.MSG_DONTWAIT
         )
-        return int(sent) if sent > 0 else -_ffi.errno
+        result = int(sent) if sent > 0 else -_ffi.errno
+        if self.on_sent is not None:
+            self.on_sent()
+        return result
 
 
 def _columns(memory: Any, fields_of: str, item: str) -> "npt.NDArray[np.void]":

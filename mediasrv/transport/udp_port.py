@@ -53,12 +53,14 @@ class UdpPort:
         port: The number in use once open.
         send_errors: Datagrams or runs that the kernel refused.
         gso: Whether runs leave in one system call.
+        on_sent: Called after every run while somebody traces.
     """
 
     def __init__(self, port: int, receive: Callable[[bytes, Path], None]) -> None:
         self.port = port
         self.send_errors = 0
         self.gso = gso_available()
+        self.on_sent: Callable[[], None] | None = None
         self._receive = receive
         self._sockets: list[socket.socket] = []
         self._bound: dict[str, int] = {}
@@ -153,6 +155,12 @@ class UdpPort:
         Falls back to single sends where the interface cannot segment. False means that some or
         all of the run is lost; nothing blocks.
         """
+        sent = self._send_run(run, segment_bytes, path)
+        if self.on_sent is not None:
+            self.on_sent()
+        return sent
+
+    def _send_run(self, run: memoryview, segment_bytes: int, path: Path) -> bool:
         if len(run) <= segment_bytes:
             return self.send(run, path)
         if self.gso and path not in self._unsegmented:

@@ -12,10 +12,12 @@ from mediasrv.media import Codec
 from mediasrv.processing import channel
 from mediasrv.processing.channel import (
     MAX_FRAME_BYTES,
+    STEP_NAMES,
     TO_SERVER,
     TO_WORKER,
     Configure,
     Counters,
+    FrameTimes,
     Hello,
     InputFrame,
     KeyframeCause,
@@ -32,6 +34,8 @@ from mediasrv.processing.errors import ChannelError
 
 timestamps = st.integers(0, channel.MAX_TIMESTAMP_TICKS)
 u32 = st.integers(0, 2**32 - 1)
+u64 = st.integers(0, 2**64 - 1)
+steps = st.integers(0, 2**16 - 1).map(lambda tens: 10 * tens)
 sides = st.integers(1, channel.MAX_SIDE_PX)
 payloads = st.binary(min_size=1, max_size=200)
 strengths = st.integers(0, 100)
@@ -42,6 +46,7 @@ to_worker = st.one_of(
         st.sampled_from(Codec),
         st.builds(Parameters, smooth=strengths, brighten=strengths, tone=st.integers(-100, 100)),
         st.integers(0, channel.MAX_BITRATE_BPS),
+        st.booleans(),
     ),
     st.builds(InputFrame, timestamps, st.booleans(), payloads),
     st.just(KeyframeRequest()),
@@ -53,6 +58,7 @@ to_server = st.one_of(
     st.builds(OutputFrame, timestamps, st.booleans(), sides, sides, u32, u32, u32, u32, payloads),
     st.builds(KeyframeNeeded, st.sampled_from(KeyframeCause)),
     st.builds(Counters, u32, u32, u32, u32, u32, u32, u32),
+    st.builds(FrameTimes, timestamps, u64, u32, u32, u32, u32, *[steps] * len(STEP_NAMES)),
 )
 
 

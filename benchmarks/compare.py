@@ -1,0 +1,203 @@
+"""``python benchmarks/compare.py A.json B.json``: what got slower from A to B, beyond the noise.
+
+Both files come from the same benchmark, run with ``--repeat`` (five or more): the noise is what the
+repeats of each differ by. A figure counts as slower when its mean rose by more than FLOOR and by
+more than Student's t allows for repeats that scatter like these, at a chance of error that all
+figures of the comparison share. The exit status is 1 when something is slower, 2 when the files
+cannot be compared.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+# Two runs of one commit, minutes apart, differ by this much without any reason in the code.
+FLOOR = 0.08
+# Chance that a comparison of equal things calls anything slower.
+ERROR = 0.005
+REPEATS_MIN = 3
+# What tells rows apart; everything else in a row is measured.
+LABELS = (
+    *("path", "preset", "codec", "size", "sound", "faces", "viewers", "network", "filter"),
+    *("server", "stage", "join", "loss", "jitter", "rate", "planted_ms", "mode"),
+)
+# Figures that should be low, by the end of their name or of the name of what they stand in.
+COSTS = ("_ms", "_us", "_s", "us_per_packet", "_kib")
+# Not costs although they sound like it: settings, counts of time, proofs of the measurement.
+IGNORED = {
+    *("seconds", "limit_p95_ms", "clock_bracket_ms", "longest_gap_ms", "packets_per_s"),
+    *("reads_per_s", "publisher_late_ms", "p99", "max", "p99_ms", "jitter_ms", "forward_ms"),
+    *("load", "browsers", "neighbours_share", "waterfall", "machine", "arrival_ms", "vs"),
+    *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats"),
+}
+# Below this, in the figure's own unit, nobody notices and clocks do not resolve it.
+SMALLEST = {"_ms": 0.1, "_us": 20.0, "_s": 0.001}
+
+
+class CannotCompare(Exception):
+    """The files do not hold repeats of the same benchmark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure in both files.
+
+    Attributes:
+        name: Labels of its row and its own name.
+        before: Mean of the repeats in A.
+        after: Mean of the repeats in B.
+        allowed: By which part of ``before`` it might differ by chance.
+    """
+
+    name: str
+    before: float
+    after: float
+    allowed: float
+
+    @property
+    def ratio(self) -> float:
+        """How much more it is, as a part of ``before``."""
+        return self.after / self.before - 1
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether it rose beyond the noise."""
+        return self.ratio > self.allowed
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether it fell beyond the noise."""
+        return -self.ratio > self.allowed
+
+
+def figures_of(result: dict[str, Any]) -> dict[str, list[float]]:
+    """Return each cost's values, one for each repeat, by the labels of its row and its name."""
+    found: dict[str, list[float]] = {}
+    for repeat in result.get("repeats") or [result]:
+        for name, value in _costs(repeat, "", cost=""):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _costs(value: Any, where: str, cost: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict):
+        labels = " ".join(f"{k}={value[k]}" for k in LABELS if isinstance(value.get(k), str | int))
+        inside = f"{where} [{labels}]" if labels else where
+        for key, item in value.items():
+            if key not in IGNORED and key not in LABELS:
+                unit = next((end for end in COSTS if key.endswith(end)), cost)
+                yield from _costs(item, f"{inside} {key}", unit)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield from _costs(item, where, cost)
+    elif _is_number(value) and cost and value > SMALLEST.get(cost, 0.0):
+        yield where.strip(), float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+    """Return every figure that both results hold often enough.
+
+    Raises:
+        CannotCompare: They are of different benchmarks, or hold too few repeats.
+    """
+    if before.get("benchmark") != after.get("benchmark"):
+        raise CannotCompare(f"{before.get('benchmark')} is not {after.get('benchmark')}")
+    first, second = figures_of(before), figures_of(after)
+    common = {
+        name: (values, second[name])
+        for name, values in first.items()
+        if name in second and min(len(values), len(second[name])) >= REPEATS_MIN
+    }
+    if not common:
+        raise CannotCompare(f"no figure stands in both at least {REPEATS_MIN} times: --repeat 5")
+    error = ERROR / len(common)
+    return [
+        Change(name, fmean(a), fmean(b), max(FLOOR, noise(a, b, error)))
+        for name, (a, b) in common.items()
+    ]
+
+
+def noise(before: Sequence[float], after: Sequence[float], error: float) -> float:
+    """Return by which part of the mean of ``before`` equal things may differ.
+
+    Args:
+        before: Repeats, two or more.
+        after: Repeats, two or more.
+        error: Chance that equal things differ by more in this direction.
+    """
+    freedom = len(before) + len(after) - 2
+    pooled = math.sqrt(
+        ((len(before) - 1) * stdev(before) ** 2 + (len(after) - 1) * stdev(after) ** 2) / freedom
+    )
+    spread = pooled * math.sqrt(1 / len(before) + 1 / len(after))
+    return student_t(1 - error, freedom) * spread / fmean(before)
+
+
+def student_t(share: float, freedom: int) -> float:
+    """Return the quantile of Student's distribution, by bisection of its integral."""
+    low, high = 0.0, 1e4
+    for _ in range(100):
+        middle = (low + high) / 2
+        if _student_tail(middle, freedom) > 1 - share:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _student_tail(t: float, freedom: int) -> float:
+    """Return the chance of a value above ``t``; by Abramowitz and Stegun 26.7.3 and 26.7.4."""
+    angle = math.atan2(t, math.sqrt(freedom))
+    cosine = math.cos(angle)
+    if freedom == 1:
+        return 0.5 - angle / math.pi
+    term = total = cosine if freedom % 2 else 1.0
+    for k in range(3 if freedom % 2 else 2, freedom - 1, 2):
+        term *= cosine * cosine * (k - 1) / k
+        total += term
+    if freedom % 2:
+        return 0.5 - (angle + math.sin(angle) * total) / math.pi
+    return 0.5 - math.sin(angle) * total / 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare two files; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="compare.py", description=__doc__)
+    parser.add_argument("before", type=Path, metavar="A.json")
+    parser.add_argument("after", type=Path, metavar="B.json")
+    parser.add_argument("--all", action="store_true", help="also tell what has not changed")
+    options = parser.parse_args(arguments)
+    try:
+        changes = compare(*(json.loads(p.read_text()) for p in (options.before, options.after)))
+    except (OSError, ValueError, CannotCompare) as refused:
+        print(f"cannot compare: {refused}", file=sys.stderr)
+        return 2
+    for change in sorted(changes, key=lambda change: -change.ratio):
+        if change.is_slower or change.is_faster or options.all:
+            print(_line(change))
+    slower = sum(change.is_slower for change in changes)
+    print(f"{len(changes)} figures compared, {slower} slower")
+    return 1 if slower else 0
+
+
+def _line(change: Change) -> str:
+    word = "SLOWER" if change.is_slower else "faster" if change.is_faster else "same"
+    return (
+        f"{word:6} {100 * change.ratio:+6.1f} % (noise {100 * change.allowed:.1f} %) "
+        f"{change.before:10.3f} -> {change.after:10.3f}  {change.name}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Glass to glass: coded pictures in, sightings of them out, on one clock."""

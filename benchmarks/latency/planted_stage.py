@@ -1,0 +1,23 @@
+"""When planted delays are there, and an extension of beauty workers that only sleeps.
+
+They come and go with the clock, so that nobody has to tell a worker, who is locked in.
+"""
+
+import time
+from collections.abc import Callable
+
+from filters.image import YuvImage
+
+PLANTED_MS = 20.0
+TURN_S = 5.0
+
+
+def sleep_in_turn() -> None:
+    """Sleep in every other turn."""
+    if time.monotonic() // TURN_S % 2:
+        time.sleep(PLANTED_MS / 1000)
+
+
+def open_stage() -> Callable[[YuvImage], None]:
+    """Make the extension."""
+    return lambda image: sleep_in_turn()

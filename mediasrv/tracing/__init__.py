@@ -1,0 +1,1 @@
+"""Where the time of single frames goes, for benchmarks: off unless asked for, per room."""

@@ -1,0 +1,68 @@
+import argparse
+import json
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import exposition
+from benchmarks.refusal import MeasurementRefused
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A benchmark that measures what it is told."""
+    results = []
+
+    def run(options: argparse.Namespace) -> dict[str, object]:
+        found = results.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return {"seconds": options.seconds, "rows": [{"what": "x", "spent_ms": found}]}
+
+    monkeypatch.setitem(command.BENCHMARKS, "exposition", "a module that stands in")
+    monkeypatch.setattr(exposition, "add_options", lambda parser: None, raising=False)
+    monkeypatch.setattr(exposition, "run", run, raising=False)
+    return results
+
+
+def test_without_a_name_all_are_listed(capsys):
+    assert command.main([]) == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert listed == {*command.BENCHMARKS, *command.TOOLS}
+
+
+def test_every_benchmark_takes_the_common_options(capsys):
+    for name in command.BENCHMARKS:
+        with pytest.raises(SystemExit) as ended:
+            command.main([name, "--help"])
+        assert ended.value.code == 0
+        told = capsys.readouterr().out
+        assert all(option in told for option in ("--json", "--seconds", "--repeat"))
+
+
+def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, capsys):
+    benchmark += [3.0, 1.0, 2.0]
+    target = tmp_path / "out.json"
+    arguments = ["exposition", "--repeat", "3", "--seconds", "4", "--json", str(target)]
+    assert command.main(arguments) == 0
+    written = json.loads(target.read_text())
+    assert written["benchmark"] == "exposition"
+    assert written["rows"] == [{"what": "x", "spent_ms": 2.0}]
+    assert len(written["repeats"]) == 3
+    assert written["seconds"] == 4.0
+    assert "cores" in written["machine"]
+    assert "cores" in capsys.readouterr().out
+
+
+def test_a_refused_measurement_writes_nothing_and_says_why(benchmark, tmp_path, capsys):
+    benchmark.append(MeasurementRefused("the clock ticks too coarsely"))
+    target = tmp_path / "out.json"
+    assert command.main(["exposition", "--json", str(target)]) == 1
+    assert "ticks too coarsely" in capsys.readouterr().err
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("repeat", ["0", "-1", "x"])
+def test_nothing_is_measured_less_than_once(benchmark, repeat):
+    with pytest.raises(SystemExit):
+        command.main(["exposition", "--repeat", repeat])
