@@ -16,6 +16,7 @@ from filters.region import (
     Points,
     bounded_points,
     load_padded,
+    odd_cells,
 )
 from filters.scratch import Scratch
 from filters.tracking import TrackedFace
@@ -80,7 +81,7 @@ class MaskBuilder:
         take, shape = self._scratch.take, region.grid_shape
         # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
         # picture, then counts as it should instead of being guessed.
-        rim = _odd_cells(GLOW_FADE, region)
+        rim = odd_cells(GLOW_FADE, region)
         corners = cell_corners(region, region.points, rim)
         oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
         tall = self._fill(shape, rim, "tall", [cell_corners(region, lifted, rim)])
@@ -89,7 +90,7 @@ class MaskBuilder:
         # eyes, brows and lips are wide and low.
         lying = self._fill(shape[::-1], rim, "features", [corners[ring, ::-1] for ring in FEATURES])
 
-        fade, feature_fade = _odd_cells(GLOW_FADE, region), _odd_cells(FEATURE_FADE, region)
+        fade, feature_fade = odd_cells(GLOW_FADE, region), odd_cells(FEATURE_FADE, region)
         glow = _ramp(oval, fade, rim, (2, -1), take(prefix + "glow", shape, np.float32))
         above = _ramp(tall, fade, rim, (2, -1), take("above", shape, np.float32))
         bare = _ramp(lying, feature_fade, rim, (-2, 1), take("bare", shape[::-1], np.float32)).T
@@ -149,7 +150,7 @@ class MaskBuilder:
             distance += (offset / lightness) ** 2
         likeness = LIKENESS_CEILING - distance / np.float32(SPREADS_ALLOWED**2)
         np.clip(likeness, 0, 1, out=likeness)
-        width = _odd_cells(LIKENESS_SOFTNESS, region)
+        width = odd_cells(LIKENESS_SOFTNESS, region)
         for _ in range(2):
             cv2.blur(likeness, (width, width), dst=likeness)
         return likeness
@@ -192,9 +193,3 @@ def _in_spreads(values: Grid, share: Grid, bounds: tuple[float, float]) -> Grid:
     variance = float(np.vdot(offset * offset, share))
     spread = min(max(variance**0.5, bounds[0]), bounds[1])
     return np.multiply(offset, np.float32(1 / spread), out=offset)
-
-
-def _odd_cells(part_of_face: float, region: FaceRegion) -> int:
-    """The odd number of cells nearest to a length in parts of the face's size."""
-    cells = part_of_face * region.size_px / region.step
-    return 2 * max(0, round((cells - 1) / 2)) + 1

@@ -131,9 +131,7 @@ class MediaPipeFaceMesh:
 
     def _start(self, wheel: MediaPipeWheel) -> None:
         config = on_the_calling_thread(_landmark_graph(graph_text(wheel, FACE_GRAPH)), nets=1)
-        self._graph = MediaPipeGraph(
-            wheel, config, [LANDMARKS, PRESENCE], {"with_attention": True}
-        )
+        self._graph = MediaPipeGraph(wheel, config, [LANDMARKS, PRESENCE], {"with_attention": True})
         self._searcher = FaceSearch(wheel)
         drawn = _yuv(draw_face(*WARM_UP_PX))
         try:

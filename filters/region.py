@@ -132,6 +132,12 @@ def grid_step(face_size_px: float) -> int:
     return step
 
 
+def odd_cells(part_of_face: float, face: FaceRegion) -> int:
+    """The odd number of grid cells nearest to a length in parts of the face's size."""
+    cells = part_of_face * face.size_px / face.step
+    return 2 * max(0, round((cells - 1) / 2)) + 1
+
+
 def _distance_px(one: Points, other: Points) -> float:
     return math.hypot(float(one[0]) - float(other[0]), float(one[1]) - float(other[1]))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
-from filters.region import FaceRegion, Grid, cell_means, load_padded, scale_up
+from filters.region import FaceRegion, Grid, cell_means, load_padded, odd_cells, scale_up
 from filters.scratch import Scratch
 from filters.stages.base import StrengthStage
 
@@ -26,8 +26,10 @@ SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.2
 CHROMA_FOLLOWS = 0.6
 CHROMA_GAIN_LIMIT = 0.25
 DARKEST_GAIN_BASE = 8.0
-# Cells of the grid whose mean light decides.
-WINDOW = 3
+# The light around a place decides: the mean over this part of the face, wider than texture, which
+# the curve's slopes would flatten on light skin and coarsen on dark skin. Texture is not finer on
+# small faces, so it is this wide at least.
+AROUND, LEAST_AROUND_PX = 0.09, 15
 
 Curve = npt.NDArray[np.float32]
 
@@ -63,7 +65,8 @@ class Brighten(StrengthStage):
         pixels, lift = (take(name, face.shape, np.float32) for name in ("pixels", "lift"))
         np.copyto(pixels, luma)
         cells = cell_means(pixels, take("cells", face.grid_shape, np.float32))
-        cv2.blur(cells, (WINDOW, WINDOW), dst=cells)
+        width = window(face)
+        cv2.blur(cells, (width, width), dst=cells)
         gained = np.interp(cells, np.arange(256), self._lifts).astype(np.float32)
         gained *= face.glow * np.float32(face.weight)
         np.add(scale_up(gained, lift), pixels, out=lift)
@@ -98,6 +101,11 @@ class Brighten(StrengthStage):
             cv2.resize(face.glow, half[::-1], dst=mask, interpolation=cv2.INTER_AREA)
             return mask
         return scale_up(face.glow, mask)
+
+
+def window(face: FaceRegion) -> int:
+    """Side of the square whose mean light decides, in cells, odd."""
+    return max(odd_cells(AROUND, face), 2 * (LEAST_AROUND_PX // (2 * face.step)) + 1)
 
 
 def lift_curve(strength: float) -> Curve:

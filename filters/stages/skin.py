@@ -19,13 +19,14 @@ from filters.stages.paint import PaintStage
 TONE_LIFT, TONE_CHROMA = 0.85, 0.6
 TAN_CHROMA = 1.3
 # The light around a place decides, not the grain at it.
-TONE_AROUND = 0.03
+TONE_AROUND = 0.07
 ROSY_V, ROSY_U = 6.0, -1.5
 # Colour shows every border, so it fades over a wider one than the mask has.
 ROSY_FADE = 0.12
 # A spot is this many deviations from the skin around it, which is this wide (parts of the face).
 SPOT_AROUND, SPOT_FROM, SPOT_TO = 0.11, 0.6, 1.8
 SPOT_FILLED, SPOT_COLOUR = 0.85, 0.9
+# At mid light; contrasts of a skin go with the light on it.
 LEAST_DEVIATION = 1.5
 CIRCLE_SOFTNESS, CIRCLE_FILLED, CIRCLE_COLOUR = 0.045, 0.6, 0.5
 FOLD_WIDTH, FOLD_AROUND, FOLD_FILLED = 0.05, 0.13, 0.65
@@ -68,8 +69,9 @@ def take_spots(canvas: Canvas, strength: float, _: Parameters) -> None:
     weight = canvas.blurred(skin, SPOT_AROUND) + np.float32(1e-3)
     around = [canvas.blurred(plane * skin, SPOT_AROUND) / weight for plane in _planes(canvas)]
     y, u, v = (plane - mean for plane, mean in zip(_planes(canvas), around, strict=True))
-    deviation = max(canvas.on_skin(y * y) ** 0.5, LEAST_DEVIATION)
-    redness = max(canvas.on_skin(v * v) ** 0.5, LEAST_DEVIATION / 2)
+    least = LEAST_DEVIATION * canvas.light()
+    deviation = max(canvas.on_skin(y * y) ** 0.5, least)
+    redness = max(canvas.on_skin(v * v) ** 0.5, least / 2)
     strangeness = np.maximum(-y / np.float32(deviation), v / np.float32(redness))
     spots = smooth_step((strangeness - SPOT_FROM) / (SPOT_TO - SPOT_FROM)) * skin
     spots *= np.float32(strength)
@@ -112,7 +114,7 @@ def soften_folds(canvas: Canvas, strength: float, _: Parameters) -> None:
 def take_shine(canvas: Canvas, strength: float, _: Parameters) -> None:
     """Pull what is much lighter than the skin towards it."""
     offset = canvas.y - np.float32(canvas.on_skin(canvas.y))
-    deviation = max(canvas.on_skin(offset * offset) ** 0.5, LEAST_DEVIATION)
+    deviation = max(canvas.on_skin(offset * offset) ** 0.5, LEAST_DEVIATION * canvas.light())
     excess = np.maximum(offset - np.float32(GLOSS_FROM * deviation), 0)
     canvas.dy -= np.float32(GLOSS_TAKEN * strength) * excess * canvas.face.skin
 
