@@ -24,8 +24,10 @@ from filters.parameters import Parameters
 from filters.pipeline import Pipeline
 from filters.presets import PRESETS
 from filters.stages import STAGE_TYPES, Stage
-from filters.stages.shape import SHAPES, Warp, make_warp
+from filters.stages.shape import make_warp
+from filters.stages.shape_sliders import SHAPES
 from filters.tracking import FaceTracker, TrackedFace
+from filters.warp import Warp
 from mediasrv.processing.face_pipeline import open_detector
 
 # Monk skin tones 1 to 10, RGB.

@@ -67,7 +67,7 @@ class MaskBuilder:
             is outside the picture, too small to have skin, or has faded out.
         """
         points = bounded_points(face.landmarks, image)
-        region = FaceRegion(points, face.weight, face.size_px)
+        region = FaceRegion(points, face.weight, face.size_px, face.landmarks.confidence)
         if region.size_px < SMALLEST_SIZE_PX or region.weight <= 0:
             return None
         lifted = lift_forehead(points)

@@ -34,6 +34,7 @@ class FaceRegion(FacialData):
     Attributes:
         points: The landmarks in pixels, shape (478, 3), float32.
         weight: 0 to 1, how much of a filter's strength applies (faces fade in and out).
+        confidence: 0 to 1, how sure the detector is of the points.
         size_px: Width of the face as seen from the front; steady, all lengths follow it.
         step: Pixels per grid cell and side, a power of two.
         left: First column of the rectangle.
@@ -46,6 +47,7 @@ class FaceRegion(FacialData):
     """
 
     __slots__ = (
+        "confidence",
         "glow",
         "height_px",
         "left",
@@ -61,8 +63,11 @@ class FaceRegion(FacialData):
     skin: Grid
     glow: Grid
 
-    def __init__(self, points: Points, weight: float, size_px: float) -> None:
+    def __init__(
+        self, points: Points, weight: float, size_px: float, confidence: float = 1.0
+    ) -> None:
         self.points = points
+        self.confidence = confidence
         self.weight = weight
         self.size_px = size_px
         self.step = grid_step(size_px)

@@ -132,7 +132,7 @@ def measure_texture(face: FaceRegion, luma: Grid, change: Grid, slope: Grid) -> 
         slope: How much of a cell's detail is texture, on the face's grid.
     """
     patches, step = [], face.step
-    rim = -(-COARSE_PX // step)
+    rim = -(-COARSE_PX // 2 // step)
     for ring in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK, mesh.BROAD_FOREHEAD):
         drawn = np.zeros(face.grid_shape, np.uint8)
         corners = cell_corners(face, shrunk(np.asarray(face.points)[ring]))

@@ -11,7 +11,8 @@ from filters.parameters import MAXIMUM, MINIMA, NAMES, SHADES, Parameters
 from filters.pipeline import Pipeline
 from filters.stages import STAGE_TYPES, default_stages
 from filters.stages.background import Background
-from filters.stages.shape import Shape, Warp, make_warp
+from filters.stages.shape import Shape, make_warp
+from filters.warp import Warp
 from tests.filter_faces import (
     KnownFaces,
     KnownPerson,
