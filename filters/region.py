@@ -178,3 +178,9 @@ def cell_means(pixels: Grid, target: Grid) -> Grid:
     size = (target.shape[1], target.shape[0])
     cv2.resize(pixels, size, dst=target, interpolation=cv2.INTER_AREA)
     return target
+
+
+def smooth_step(x: Grid) -> Grid:
+    """0 below 0, 1 above 1, and without corners between; a new array."""
+    x = cv2.min(cv2.max(x, 0), 1) if x.ndim == 2 else np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)

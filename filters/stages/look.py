@@ -20,13 +20,14 @@ from filters.region import FaceRegion
 from filters.scratch import Scratch
 from filters.stages.base import FaceStage
 
-STEP = 4
+STEP_BITS = 2
+STEP = 1 << STEP_BITS
 SIDE = 256 // STEP
 # Y, U, V, and one to fill eight bytes, which are looked up at once.
 CHANNELS = 4
-PLACE_OF_Y, PLACE_OF_U, PLACE_OF_V = (
-    (np.arange(256, dtype=np.int32) // STEP * SIDE**power) for power in (2, 1, 0)
-)
+# The table as a picture for OpenCV to look up: a row for each Y, in it all U, in each all V.
+ROW_OF_Y = (np.arange(256) // STEP).astype(np.int16)
+COLUMN_OF_U = ROW_OF_Y * np.int16(SIDE)
 # Luma is worked on in bands that stay in the processor's cache.
 BAND_ROWS = 32
 Table = npt.NDArray[np.float32]
@@ -53,7 +54,7 @@ class Look(FaceStage):
         self._scratch = Scratch()
         self._dither = Dither()
         self._chosen: tuple[str, int] | None = None
-        self._packed = PackedLook(np.zeros(256, np.int16), np.zeros(1, np.int64))
+        self._packed = PackedLook(np.zeros(256, np.int16), np.zeros((1, 1, CHANNELS), np.int16))
 
     def apply(self, image: YuvImage, faces: Sequence[FaceRegion], parameters: Parameters) -> None:
         """Colour the picture in place; faces do not matter."""
@@ -61,13 +62,14 @@ class Look(FaceStage):
         if parameters.look_amount <= 0:
             return
         self._choose(look_name(parameters), parameters.look_amount)
-        rows, columns = image.u.shape
-        gains = self._scratch.take("gains", (rows, columns), np.int64)
-        np.take(self._packed.table, self._places(image, (rows, columns)), out=gains, mode="clip")
-        channels = gains.view(np.int16).reshape(rows, columns, CHANNELS)
-        y, u, v = (self._scratch.take(name, (rows, columns), np.int16) for name in "yuv")
+        shape = (image.u.shape[0], image.u.shape[1])
+        gains = self._scratch.take("gains", (*shape, CHANNELS), np.int16)
+        cv2.remap(
+            self._packed.table, self._places(image, shape), None, cv2.INTER_NEAREST, dst=gains
+        )
+        y, u, v = (self._scratch.take(name, shape, np.int16) for name in "yuv")
         for number, gain in enumerate((y, u, v)):
-            cv2.extractChannel(channels, number, dst=gain)
+            cv2.extractChannel(gains, number, dst=gain)
         self._colour(image.u, u)
         self._colour(image.v, v)
         self._light(image.y, y)
@@ -80,17 +82,17 @@ class Look(FaceStage):
             self._packed = pack(self._custom or LOOKS[name], amount / MAXIMUM)
             self._chosen = (name, amount)
 
-    def _places(self, image: YuvImage, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Number of the table's entry for each chroma pixel."""
+    def _places(self, image: YuvImage, shape: tuple[int, int]) -> Parts:
+        """Column and row of the table's entry for each chroma pixel, shape (rows, columns, 2)."""
         coarse = cv2.resize(contiguous(image.y), shape[::-1], interpolation=cv2.INTER_AREA)
-        sums, more = (self._scratch.take(name, shape, np.int32) for name in ("sums", "more"))
-        cv2.LUT(np.asarray(coarse, np.uint8), PLACE_OF_Y, dst=sums)
-        for plane, place in ((image.u, PLACE_OF_U), (image.v, PLACE_OF_V)):
-            cv2.LUT(contiguous(plane), place, dst=more)
-            cv2.add(sums, more, dst=sums)
-        places = self._scratch.take("places", shape, np.int64)
-        np.copyto(places, sums)
-        return places
+        column, row = (self._scratch.take(name, shape, np.int16) for name in ("column", "row"))
+        cv2.LUT(contiguous(image.u), COLUMN_OF_U, dst=column)
+        steps_of_v = self._scratch.take("steps", shape, np.uint8)
+        np.right_shift(image.v, STEP_BITS, out=steps_of_v)
+        np.add(column, steps_of_v, out=column)
+        cv2.LUT(np.asarray(coarse, np.uint8), ROW_OF_Y, dst=row)
+        places = self._scratch.take("places", (*shape, 2), np.int16)
+        return np.asarray(cv2.merge((column, row), dst=places), np.int16)
 
     def _colour(self, plane: Plane, gain: Parts) -> None:
         parts = self._scratch.take("parts", gain.shape, np.int16)
@@ -125,12 +127,12 @@ class PackedLook:
 
     Attributes:
         greys: What each luma of a grey becomes, shape (256,).
-        table: For each of 64 steps of Y, U and V four 16-bit numbers in one of 64 bits: what Y
-            gains beyond the grey's, what U and V gain, and nothing; shape (64 ** 3,).
+        table: For each of 64 steps of Y, and 64 of U with 64 of V each: what Y gains beyond the
+            grey's, what U and V gain, and nothing; shape (64, 64 * 64, 4).
     """
 
     greys: Parts
-    table: npt.NDArray[np.int64]
+    table: Parts
 
 
 def pack(look: LookFunction, amount: float) -> PackedLook:
@@ -140,7 +142,7 @@ def pack(look: LookFunction, amount: float) -> PackedLook:
     table = np.zeros((SIDE**3, CHANNELS), np.int16)
     for channel, gain in enumerate(gains):
         table[:, channel] = np.rint(gain * np.float32(amount * PARTS))
-    return PackedLook(curve, table.view(np.int64).ravel())
+    return PackedLook(curve, table.reshape(SIDE, SIDE * SIDE, CHANNELS))
 
 
 def look_name(parameters: Parameters) -> str:

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas, smooth_step
+from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
-from filters.region import Grid, Points
+from filters.region import Grid, Points, smooth_step
 from filters.stages.base import strength_of
 from filters.stages.paint import PaintStage
 

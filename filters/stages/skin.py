@@ -7,11 +7,11 @@ work alike on every skin. Ours.
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas, smooth_step
+from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
-from filters.region import Grid
-from filters.stages.brighten import DARKEST_GAIN_BASE, lift_curve
+from filters.region import Grid, smooth_step
+from filters.stages.brighten import DARKEST_GAIN_BASE, lift_of
 from filters.stages.paint import PaintStage
 
 # Tone: steps of luma at full strength relative to the lift of "brighten", and what chroma
@@ -45,8 +45,7 @@ class Skin(PaintStage):
 def change_tone(canvas: Canvas, strength: float, _: Parameters) -> None:
     """Lighter or tanned: a curve on luma, and chroma in proportion so that the hue stays."""
     light = canvas.blurred(canvas.y, TONE_AROUND)
-    lift = np.interp(light, np.arange(256), lift_curve(1.0)).astype(np.float32)
-    lift *= np.float32(TONE_LIFT * strength)
+    lift = lift_of(light, TONE_LIFT * strength)
     canvas.dy += lift * canvas.face.glow
     follows = TONE_CHROMA if strength > 0 else -TAN_CHROMA
     gain = lift * np.float32(follows) / np.maximum(canvas.y - BLACK_Y, DARKEST_GAIN_BASE)
