@@ -35,18 +35,21 @@ class FaceFinder:
         self._since_look = 0
         self._motions: list[FaceMotion] = []
 
-    def find(self, image: YuvImage, *, look: bool = False) -> Sequence[FaceLandmarks]:
+    def find(
+        self, image: YuvImage, *, look: bool = False, less_often: int = 1
+    ) -> Sequence[FaceLandmarks]:
         """Where the faces of the next picture are; the picture is only read.
 
         Args:
             image: The next picture.
             look: Look now, whatever the turn: the scene changed, or a face was lost.
+            less_often: The detector looks at one of so many pictures that it would look at.
 
         Raises:
             FilterError: The detector failed.
         """
         self._since_look += 1
-        if not look and self._motions and self._since_look < self._patience():
+        if not look and self._motions and self._since_look < less_often * self._patience():
             followed = [motion.follow(image) for motion in self._motions]
             known = [face for face in followed if face is not None]
             if len(known) == len(followed):
@@ -60,8 +63,8 @@ class FaceFinder:
         return found
 
     def _patience(self) -> int:
-        if self._look_every == 1 or self._since_look < self._look_every:
-            return self._look_every
+        if self._look_every == 1:
+            return 1
         is_calm = all(motion.pace < CALM_PACE for motion in self._motions)
         return self._look_every + is_calm
 

@@ -77,10 +77,15 @@ class Background(FaceStage):
         self._people: People | None = None
         self._mask = Mask(np.zeros((1, 1), np.uint8))
         self._turn = 0
+        self._look_every = LOOK_EVERY
 
     def is_active(self, parameters: Parameters) -> bool:
         """Whether there is something to do and somebody to tell people from background."""
         return self._segmenter is not None and super().is_active(parameters)
+
+    def look_less_often(self, times: int) -> None:
+        """Let one mask serve ``times`` as many pictures as usual."""
+        self._look_every = LOOK_EVERY * times
 
     def apply(self, image: YuvImage, faces: Sequence[FaceRegion], parameters: Parameters) -> None:
         """Change the background in place."""
@@ -100,7 +105,7 @@ class Background(FaceStage):
 
     def _behind(self, image: YuvImage, segmenter: PersonSegmenter) -> Mask:
         """How much of each part of the picture is background, steadied."""
-        if self._people is None or self._turn % LOOK_EVERY == 0:
+        if self._people is None or self._turn % self._look_every == 0:
             newest = segmenter.segment(image)
             if self._people is None or _is_another_scene(self._people, newest):
                 self._people = newest.astype(np.float32)
