@@ -22,6 +22,8 @@ NET_PX = 128
 # Neighbouring squares share this part of their side at least: a face on the border of one is
 # whole in another.
 OVERLAP = 0.35
+# In pictures that are mere strips faces may slip through, but each search has its turn.
+MOST_SQUARES = 6
 SMALLEST_SIDE_PX = 8  # a face in less has no eyes
 
 RECTS: Final = "rects"
@@ -156,11 +158,11 @@ def places_of(width_px: int, height_px: int) -> Sequence[Place]:
     """The whole picture, then squares of its shorter side that cover it; on even pixels."""
     side_px = min(width_px, height_px)
     spare_px = max(width_px, height_px) - side_px
-    whole = (0, 0, width_px, height_px)
-    if spare_px < side_px // 8:  # nearly square: nothing would come nearer
-        return [whole]
-    count = 1 + -(-spare_px // max(1, round(side_px * (1 - OVERLAP))))
-    places = [whole]
+    places = [(0, 0, width_px, height_px)]
+    # Where pictures are nearly square, nothing would come nearer.
+    if side_px < SMALLEST_SIDE_PX or spare_px < side_px // 8:
+        return places
+    count = min(1 + -(-spare_px // round(side_px * (1 - OVERLAP))), MOST_SQUARES)
     for number in range(count):
         first = round(spare_px * number / (count - 1) / 2) * 2
         last = min(first + side_px, side_px + spare_px)
