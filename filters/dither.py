@@ -14,6 +14,7 @@ SIDE = 8
 # Code values as whole numbers of this many parts, for arithmetic without floats: as many as the
 # pattern has thresholds, and the largest luma still fits 16 bits twice.
 PARTS, PART_BITS = 64, 6
+NOTHING = np.zeros(1, np.int16)
 
 
 def _order() -> npt.NDArray[np.int16]:
@@ -80,7 +81,7 @@ class Dither:
         if rows > self._parts.shape[0] or columns > self._parts.shape[1]:
             self._parts = np.tile(_order(), _times(rows, columns, self._parts.shape))
         cv2.add(parts, self._parts[top % SIDE : rows, :columns], dst=parts)
-        cv2.max(parts, 0, dst=parts)
+        cv2.max(parts, NOTHING, dst=parts)
         if self._rounded.size < parts.size:
             self._rounded = np.empty(parts.size, np.uint8)
         rounded = self._rounded[: parts.size].reshape(parts.shape)

@@ -76,7 +76,8 @@ class MediaPipeGraph:
 
     def proto(self, name: str) -> bytes | None:
         """The message that came out of a stream, serialised; None when none did."""
-        return self._read(name, self._native._packet_getter._get_serialized_proto)
+        message: bytes | None = self._read(name, self._native._packet_getter._get_serialized_proto)
+        return message
 
     def protos(self, name: str) -> list[bytes]:
         """The list of messages that came out of a stream, serialised each."""
@@ -84,7 +85,8 @@ class MediaPipeGraph:
 
     def number(self, name: str) -> float | None:
         """The number that came out of a stream."""
-        return self._read(name, self._native._packet_getter.get_float)
+        number: float | None = self._read(name, self._native._packet_getter.get_float)
+        return number
 
     def image(self, name: str) -> Any:
         """The picture that came out of a stream, as a view that lives until the next run."""

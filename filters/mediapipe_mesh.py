@@ -97,13 +97,13 @@ class MediaPipeFaceMesh:
             raise FilterError("the face detector is closed")
         found = [face for roi in self._followed if (face := self._look(image, roi)) is not None]
         self._looks_since_search += 1
+        if self._followed and not found:
+            self._searcher.restart()  # with the whole picture, where it cannot be far
         if self._thorough or not found or self._looks_since_search > SEARCH_EVERY:
             self._search(image, len(found))
         found += [face for roi in self._candidates if (face := self._meet(image, roi)) is not None]
         self._candidates = []
         faces = self._take(found)
-        if not faces and self._followed:
-            self._searcher.restart()
         self._followed = [FaceRoi.around(np.asarray(face.points())) for face in faces]
         return faces
 

@@ -35,9 +35,12 @@ def smooth_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
     on_skin = max((mean * skin).sum() / max(skin.sum(), 1e-3), BLACK_Y + 1.0)
     contrast = ((on_skin - BLACK_Y) / (smooth.MID_Y - BLACK_Y)) ** 2
     clear = np.sort(variance[face.skin > smooth.CLEARLY_SKIN])
-    median = clear[clear.size // 2] if clear.size else 0.0
+    bound = 0.0
+    if clear.size:
+        quarter, middle = clear[clear.size // 4], clear[clear.size // 2]
+        bound = min(smooth.EDGE_PER_MEDIAN * middle, smooth.EDGE_PER_QUARTER * quarter)
     light = mean / (smooth.SHADE_BELOW * on_skin)
-    edge = max(smooth.EDGE_PER_TEXTURE * median, smooth.LEAST_EDGE_VARIANCE * contrast)
+    edge = max(bound, smooth.LEAST_EDGE_VARIANCE * contrast)
     edge = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1) + smooth.NOISE_VARIANCE
     texture = edge / (variance + edge)
     slope, offset = _box(texture, half_window) * skin, _box(mean * texture, half_window) * skin
@@ -193,8 +196,9 @@ def _binomial_blur(values: Array, weights: tuple[int, ...] = (1, 2, 1)) -> Array
     half = len(weights) // 2
     padded = np.pad(values, half, mode="reflect")
     rows, columns = values.shape
-    down = sum(w * padded[n : n + rows] for n, w in enumerate(weights)) / sum(weights)
-    blurred: Array = sum(w * down[:, n : n + columns] for n, w in enumerate(weights)) / sum(weights)
+    share = np.array(weights) / sum(weights)
+    down: Array = np.sum([w * padded[n : n + rows] for n, w in enumerate(share)], axis=0)
+    blurred: Array = np.sum([w * down[:, n : n + columns] for n, w in enumerate(share)], axis=0)
     return blurred
 
 

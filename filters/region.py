@@ -44,6 +44,7 @@ class FaceRegion(FacialData):
         skin: 0 to 1 per cell, float32, shape ``grid_shape``: skin, without eyes, brows, lips and
             nostrils.
         glow: The same for the whole face, fading over a wide border.
+        likeness: 0 to 1 per cell: how much it looks like this face's skin, wherever it is.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class FaceRegion(FacialData):
         "glow",
         "height_px",
         "left",
+        "likeness",
         "points",
         "size_px",
         "skin",
@@ -62,6 +64,7 @@ class FaceRegion(FacialData):
 
     skin: Grid
     glow: Grid
+    likeness: Grid
 
     def __init__(
         self, points: Points, weight: float, size_px: float, confidence: float = 1.0
@@ -182,5 +185,5 @@ def cell_means(pixels: Grid, target: Grid) -> Grid:
 
 def smooth_step(x: Grid) -> Grid:
     """0 below 0, 1 above 1, and without corners between; a new array."""
-    x = cv2.min(cv2.max(x, 0), 1) if x.ndim == 2 else np.clip(x, 0, 1)
+    x = np.minimum(np.maximum(x, np.float32(0)), np.float32(1))
     return np.asarray(x * x * (3 - 2 * x), np.float32)

@@ -27,6 +27,8 @@ LARGEST_PART = 0.95
 BEND = 0.04
 # Mean squared code values of texture below which there is nothing to measure.
 LEAST_ENERGY = 1e-3
+# Patches of whose texture the change takes less than this part are mostly edges.
+LEAST_SHARED = 0.35
 # Patches smaller than this part of the largest do not count: cheeks that are turned away.
 SMALLEST_SHARE = 0.25
 
@@ -85,19 +87,21 @@ class TexturePatch(FacialData):
 def dose(patches: Sequence[TexturePatch], wanted: float) -> float:
     """The part of a change for a face: the middle of what its patches ask for.
 
-    One patch with an edge on it (hair, a hand, a shadow) asks for too much and is outvoted.
+    Patches of which the change takes little are mostly edges (hair, glasses, a hand, a shadow) and
+    ask for too much: they have no say beside others.
 
     Args:
         patches: Of one face and one change.
         wanted: Ratio of texture to be left, 0 to 1.
     """
     largest = max((patch.size for patch in patches), default=0.0)
-    parts = sorted(
-        patch.part_for(wanted)
-        for patch in patches
-        if patch.size > 0 and patch.size >= SMALLEST_SHARE * largest
-    )
-    return parts[(len(parts) - 1) // 2] if parts else part_unmeasured(wanted)
+    seen = [patch for patch in patches if 0 < SMALLEST_SHARE * largest <= patch.size]
+    if not seen:
+        return part_unmeasured(wanted)
+    best = max(patch.shared for patch in seen)
+    clean = [patch for patch in seen if patch.shared >= min(LEAST_SHARED, best)]
+    parts = sorted(patch.part_for(wanted) for patch in clean)
+    return parts[(len(parts) - 1) // 2]
 
 
 def part_unmeasured(wanted: float) -> float:

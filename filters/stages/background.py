@@ -140,13 +140,13 @@ class Background(FaceStage):
         rows, columns = planes[0].shape
         small = (max(1, rows // SHRINK), max(1, columns // SHRINK))
         weight = background_weight(mask, small)
-        window = blur_window(strength, small[0])
-        spread = twice_blurred(weight, window)
+        width = max(1.0, (BLUR[0] + (BLUR[1] - BLUR[0]) * strength) * small[0])
+        spread = twice_blurred(weight, width)
         layers = []
         for number, plane in enumerate(planes):
             pixels = self._scratch.take("small", small, np.uint8)
             shrink_into(plane, pixels)
-            total = twice_blurred(np.multiply(pixels, weight), window)
+            total = twice_blurred(np.multiply(pixels, weight), width)
             # Dithered while it is small: a blurred wall has gradients that would show steps.
             self._dither.round_into(pixels, np.divide(total, spread, out=total), 0, 0)
             layer = self._scratch.take(f"{name} {number}", (rows, columns), np.uint8)
@@ -167,16 +167,14 @@ def background_weight(mask: Mask, shape: tuple[int, int]) -> Weights:
     return np.multiply(codes, np.float32(1 / FULL), dtype=np.float32) + np.float32(LEAST_BACKGROUND)
 
 
-def blur_window(strength: float, rows: int) -> int:
-    """Side of the box that blurs a small picture of so many rows, odd."""
-    width = BLUR[0] + (BLUR[1] - BLUR[0]) * strength
-    return 2 * max(1, round(width * rows / 2)) + 1
-
-
-def twice_blurred(values: Weights, window: int) -> Weights:
-    """After two box blurs; a new array."""
-    once = cv2.blur(values, (window, window))
-    return np.asarray(cv2.blur(once, (window, window)), np.float32)
+def twice_blurred(values: Weights, width: float) -> Weights:
+    """After two box blurs of any width from 1 on: between whole widths, a mix; a new array."""
+    narrow = 2 * int((width - 1) / 2) + 1
+    once = cv2.blur(values, (narrow, narrow))
+    twice, wider = (np.asarray(cv2.blur(once, (w, w)), np.float32) for w in (narrow, narrow + 2))
+    wider -= twice
+    wider *= np.float32((width - narrow) / 2)
+    return np.add(twice, wider, out=wider)
 
 
 def _is_another_scene(people: People, newest: People) -> bool:

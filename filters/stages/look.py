@@ -28,6 +28,8 @@ CHANNELS = 4
 # The table as a picture for OpenCV to look up: a row for each Y, in it all U, in each all V.
 ROW_OF_Y = (np.arange(256) // STEP).astype(np.int16)
 COLUMN_OF_U = ROW_OF_Y * np.int16(SIDE)
+# What OpenCV takes for "there is none".
+NO_SECOND_MAP = np.empty(0, np.uint16)
 # Luma is worked on in bands that stay in the processor's cache.
 BAND_ROWS = 32
 Table = npt.NDArray[np.float32]
@@ -65,7 +67,11 @@ class Look(FaceStage):
         shape = (image.u.shape[0], image.u.shape[1])
         gains = self._scratch.take("gains", (*shape, CHANNELS), np.int16)
         cv2.remap(
-            self._packed.table, self._places(image, shape), None, cv2.INTER_NEAREST, dst=gains
+            self._packed.table,
+            self._places(image, shape),
+            NO_SECOND_MAP,
+            cv2.INTER_NEAREST,
+            dst=gains,
         )
         y, u, v = (self._scratch.take(name, shape, np.int16) for name in "yuv")
         for number, gain in enumerate((y, u, v)):

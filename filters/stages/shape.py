@@ -57,17 +57,15 @@ class Shape(FaceStage):
         left, top = warp.left // scale, warp.top // scale
         targets = [plane[top : top + shape[0], left : left + shape[1]] for plane in planes]
         box = moving_box(warp, shape, scale)
-        maps = [
-            self._sources(field, axis, shape, box, scale)
-            for axis, field in ((1, warp.x), (0, warp.y))
-        ]
+        x = self._sources(warp.x, 1, shape, box, scale)
+        y = self._sources(warp.y, 0, shape, box, scale)
         # One channel as OpenCV wants it: without an axis of its own.
         depth = (len(planes),) if len(planes) > 1 else ()
         source = take("source", (*shape, *depth), np.uint8)
-        moved = take("moved", (*maps[0].shape, *depth), np.uint8)
+        moved = take("moved", (*x.shape, *depth), np.uint8)
         for channel, target in enumerate(targets):
             np.copyto(source[..., channel] if depth else source, target)
-        cv2.remap(source, *maps, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(source, x, y, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
         for channel, target in enumerate(targets):
             np.copyto(target[box], moved[..., channel] if depth else moved)
 

@@ -25,6 +25,8 @@ ROSY_V, ROSY_U = 6.0, -1.5
 ROSY_FADE = 0.12
 # A spot is this many deviations from the skin around it, which is this wide (parts of the face).
 SPOT_AROUND, SPOT_FROM, SPOT_TO = 0.11, 0.6, 1.8
+# What differs by much more is no spot but hair, a rim, a shadow's edge.
+SPOT_LAST, NO_SPOT = 5.0, 9.0
 SPOT_FILLED, SPOT_COLOUR = 0.85, 0.9
 # At mid light; contrasts of a skin go with the light on it.
 LEAST_DEVIATION = 1.5
@@ -73,6 +75,7 @@ def take_spots(canvas: Canvas, strength: float, _: Parameters) -> None:
     redness = max(canvas.on_skin(v * v) ** 0.5, least / 2)
     strangeness = np.maximum(-y / np.float32(deviation), v / np.float32(redness))
     spots = smooth_step((strangeness - SPOT_FROM) / (SPOT_TO - SPOT_FROM)) * skin
+    spots *= smooth_step((NO_SPOT - strangeness) / (NO_SPOT - SPOT_LAST))
     spots *= np.float32(strength)
     canvas.dy += np.float32(SPOT_FILLED) * spots * np.maximum(-y, 0)
     canvas.du -= np.float32(SPOT_COLOUR) * spots * u

@@ -21,11 +21,12 @@ from filters.texture import COARSE_PX, TexturePatch, dose
 # Half the filter's window in parts of the face's size: wider than a pore or spot, narrower than
 # a nose. On small faces texture is as coarse as on large ones, so it is this wide at least.
 RADIUS, LEAST_RADIUS_PX = 0.05, 5.0
-# What counts as edge: local variance beyond this many times the face's median, and at least this
-# for faces without texture: squared code values at a skin of mid luma; contrasts of the same skin
-# in other light or tone grow with its luma, so this grows with its square. A camera's noise does
-# not: it comes on top.
-EDGE_PER_TEXTURE = 16.0
+# What counts as edge: local variance beyond this many times the face's median, or that of its
+# quietest quarter, which hair and rims leave alone, whichever is less; and at least this for faces
+# without texture: squared code values at a skin of mid luma. Contrasts of the same skin in other
+# light or tone grow with its luma, so this grows with its square. A camera's noise does not: it
+# comes on top.
+EDGE_PER_MEDIAN, EDGE_PER_QUARTER = 16.0, 40.0
 LEAST_EDGE_VARIANCE = 40.0
 MID_Y = 128
 NOISE_VARIANCE = 10.0
@@ -170,16 +171,17 @@ def edge_variances(mean: Grid, variance: Grid, skin: Grid) -> Grid:
     """
     on_skin = max(float(np.vdot(mean, skin)) / max(float(skin.sum()), 1e-3), BLACK_Y + 1.0)
     contrast = ((on_skin - BLACK_Y) / (MID_Y - BLACK_Y)) ** 2
-    texture = _median(variance[skin > CLEARLY_SKIN])
-    edge = max(EDGE_PER_TEXTURE * texture, LEAST_EDGE_VARIANCE * contrast)
+    edge = max(_texture_bound(variance[skin > CLEARLY_SKIN]), LEAST_EDGE_VARIANCE * contrast)
     light = mean * np.float32(1 / (SHADE_BELOW * on_skin))
     share = np.clip(np.multiply(light, light, out=light), DARKEST_SHARE, 1.0, out=light)
     np.multiply(share, np.float32(edge), out=share)
     return np.add(share, np.float32(NOISE_VARIANCE), out=share)
 
 
-def _median(values: Grid) -> float:
-    if values.size == 0:
+def _texture_bound(variances: Grid) -> float:
+    """The largest variance that still is texture on a face with these."""
+    if variances.size == 0:
         return 0.0
-    middle = values.size // 2
-    return float(np.partition(values, middle)[middle])
+    quarter, middle = variances.size // 4, variances.size // 2
+    ordered = np.partition(variances, (quarter, middle))
+    return min(EDGE_PER_MEDIAN * float(ordered[middle]), EDGE_PER_QUARTER * float(ordered[quarter]))
