@@ -19,8 +19,8 @@ from filters.scratch import Scratch
 
 # Bands of a mask whose runs are found together; on a picture each stays in the processor's cache.
 BANDS = 12
-# Runs of fewer mask cells than this are blended too: they are not worth a step of their own.
-SHORTEST_RUN = 6
+# Runs of fewer mask cells than this, an odd number, are blended too: not worth their own steps.
+SHORTEST_RUN = 7
 FULL = 255
 
 Codes = npt.NDArray[np.uint8]
@@ -45,10 +45,15 @@ class Run:
     is_covered: bool
 
     def on(self, shape: tuple[int, int], cells: tuple[int, ...]) -> tuple[slice, slice]:
-        """The run's pixels on a plane."""
-        top, bottom = (-(-row * shape[0] // cells[0]) for row in (self.top, self.bottom))
-        left, right = (-(-column * shape[1] // cells[1]) for column in (self.left, self.right))
+        """The run's pixels on a plane: those whose centres are in it."""
+        top, bottom = (_first_pixel(row, shape[0], cells[0]) for row in (self.top, self.bottom))
+        left, right = (_first_pixel(n, shape[1], cells[1]) for n in (self.left, self.right))
         return slice(top, bottom), slice(left, right)
+
+
+def _first_pixel(cell: int, pixels: int, cells: int) -> int:
+    """The first pixel whose centre is not before a cell's border."""
+    return -(-(2 * cell * pixels - cells) // (2 * cells))
 
 
 class Mask:

@@ -40,7 +40,7 @@ def smooth_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
         quarter, middle = clear[clear.size // 4], clear[clear.size // 2]
         bound = min(smooth.EDGE_PER_MEDIAN * middle, smooth.EDGE_PER_QUARTER * quarter)
     light = mean / (smooth.SHADE_BELOW * on_skin)
-    edge = max(bound, smooth.LEAST_EDGE_VARIANCE * contrast)
+    edge = np.clip(bound, *(np.array(smooth.EDGE_VARIANCE) * contrast))
     edge = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1) + smooth.NOISE_VARIANCE
     texture = edge / (variance + edge)
     slope, offset = _box(texture, half_window) * skin, _box(mean * texture, half_window) * skin

@@ -88,7 +88,7 @@ def dose(patches: Sequence[TexturePatch], wanted: float) -> float:
     """The part of a change for a face: the middle of what its patches ask for.
 
     Patches of which the change takes little are mostly edges (hair, glasses, a hand, a shadow) and
-    ask for too much: they have no say beside others.
+    ask for too much: they have no say beside others, and alone for no more than is usual.
 
     Args:
         patches: Of one face and one change.
@@ -101,12 +101,13 @@ def dose(patches: Sequence[TexturePatch], wanted: float) -> float:
     best = max(patch.shared for patch in seen)
     clean = [patch for patch in seen if patch.shared >= min(LEAST_SHARED, best)]
     parts = sorted(patch.part_for(wanted) for patch in clean)
-    return parts[(len(parts) - 1) // 2]
+    part = parts[(len(parts) - 1) // 2]
+    return part if best >= LEAST_SHARED else min(part, part_unmeasured(wanted))
 
 
 def part_unmeasured(wanted: float) -> float:
     """A part that suits most faces, where there is nothing to measure."""
-    return 1.2 * max(1 - wanted, 0.0)
+    return 1.3 * max(1 - wanted, 0.0)
 
 
 def texture_band(pixels: Pixels) -> Pixels:

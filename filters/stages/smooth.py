@@ -22,12 +22,12 @@ from filters.texture import COARSE_PX, TexturePatch, dose
 # a nose. On small faces texture is as coarse as on large ones, so it is this wide at least.
 RADIUS, LEAST_RADIUS_PX = 0.05, 5.0
 # What counts as edge: local variance beyond this many times the face's median, or that of its
-# quietest quarter, which hair and rims leave alone, whichever is less; and at least this for faces
-# without texture: squared code values at a skin of mid luma. Contrasts of the same skin in other
-# light or tone grow with its luma, so this grows with its square. A camera's noise does not: it
-# comes on top.
-EDGE_PER_MEDIAN, EDGE_PER_QUARTER = 16.0, 40.0
-LEAST_EDGE_VARIANCE = 40.0
+# quietest quarter, which hair and rims leave alone, whichever is less; within bounds for faces
+# without texture and for faces that are all edges. The bounds are squared code values at a skin of
+# mid luma: contrasts of the same skin in other light or tone grow with its luma, so they grow with
+# its square. A camera's noise does not: it comes on top.
+EDGE_PER_MEDIAN, EDGE_PER_QUARTER = 20.0, 60.0
+EDGE_VARIANCE = (40.0, 700.0)
 MID_Y = 128
 NOISE_VARIANCE = 10.0
 # Of the finest grain this part stays whatever the strength.
@@ -171,7 +171,8 @@ def edge_variances(mean: Grid, variance: Grid, skin: Grid) -> Grid:
     """
     on_skin = max(float(np.vdot(mean, skin)) / max(float(skin.sum()), 1e-3), BLACK_Y + 1.0)
     contrast = ((on_skin - BLACK_Y) / (MID_Y - BLACK_Y)) ** 2
-    edge = max(_texture_bound(variance[skin > CLEARLY_SKIN]), LEAST_EDGE_VARIANCE * contrast)
+    lowest, highest = (bound * contrast for bound in EDGE_VARIANCE)
+    edge = min(max(_texture_bound(variance[skin > CLEARLY_SKIN]), lowest), highest)
     light = mean * np.float32(1 / (SHADE_BELOW * on_skin))
     share = np.clip(np.multiply(light, light, out=light), DARKEST_SHARE, 1.0, out=light)
     np.multiply(share, np.float32(edge), out=share)

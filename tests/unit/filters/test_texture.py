@@ -70,7 +70,7 @@ def test_patches_with_edges_are_outvoted():
     assert odd.part_for(0.6) > 1.3 * good.part_for(0.6)
     for patches in ([good, odd, good], [odd, good], [odd, odd, good]):
         assert dose(patches, 0.6) == good.part_for(0.6)
-    assert dose([odd, odd], 0.6) == odd.part_for(0.6)
+    assert dose([odd, odd], 0.6) <= part_unmeasured(0.6)
 
 
 def test_a_sliver_has_no_say_beside_a_cheek():
