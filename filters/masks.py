@@ -148,9 +148,9 @@ class MaskBuilder:
         """How unlike this face's own skin each cell is: squared deviations of light and colour.
 
         It compares with the face itself and with no colour of ours, so it works alike on every
-        skin; with the medians of its upper half, so that neither a mask, a beard or a hand before
-        the mouth nor a fringe counts as its skin. What is lighter than the skin may be less
-        colourful, as highlights are.
+        skin; with the medians of its upper half, so that a mask, a beard or a hand before the mouth
+        does not count as its skin. What is lighter than the skin may be less colourful, as
+        highlights are.
         """
         clear = (skin > CLEARLY_SKIN) & _upper_half(region)
         if not clear.any():
