@@ -105,7 +105,8 @@ def soak(minutes: float) -> Quality:
 
 
 def _resident_mb() -> float:
-    return psutil.Process().memory_info().rss / 1e6
+    resident_bytes: int = psutil.Process().memory_info().rss
+    return resident_bytes / 1e6
 
 
 def _timings(options: argparse.Namespace) -> Sequence[Row]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from filters.cube import Look
 from filters.dither import Dither
-from filters.image import NEUTRAL_CHROMA, Plane, YuvImage
+from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
 from filters.stages import low_light
 from filters.stages.look import STEP, tables_of
 
@@ -30,7 +30,7 @@ def look_picture(image: YuvImage, look: Look, amount: float) -> YuvImage:
 
 def lift_picture(image: YuvImage, lift: float) -> YuvImage:
     """Do what :class:`filters.stages.low_light.LowLight` does after it has decided how much."""
-    black, white = low_light.BLACK_Y, low_light.WHITE_Y
+    black, white = BLACK_Y, low_light.WHITE_Y
     tone = np.clip((image.y.astype(np.float64) - black) / (white - black), 0, 1)
     lifted = black + (white - black) * tone ** (1 / (1 + low_light.GAMMA * lift))
     outside = (image.y < black) | (image.y > white)
@@ -49,7 +49,8 @@ def lay_plane(plane: Plane, layer: Plane, codes: Plane, amount: float) -> Plane:
     """Do what :meth:`filters.compositing.Compositor.lay` does, on a copy."""
     rows, columns = plane.shape
     share = _resized(codes.astype(np.float64), rows, columns) / 255 * amount
-    return rounded(plane + (layer.astype(np.float64) - plane) * share)
+    below = plane.astype(np.float64)
+    return rounded(below + (layer - below) * share)
 
 
 def blur_without_people(plane: Plane, weight: Array, window: int) -> Array:
