@@ -12,7 +12,6 @@ from benchmarks.filter_measure import LOOKS, Quality, at_most, filtered
 from benchmarks.filter_scenes import astronaut, in_tone, portrait, read_clip, rgb_of
 from benchmarks.quality import Area, find_areas, image_of_rgb, texture_ratio
 from filters.image import YuvImage
-from filters.mediapipe_mesh import MediaPipeFaceMesh
 from filters.presets import PRESETS
 from mediasrv.processing.face_pipeline import open_detector
 
@@ -62,7 +61,7 @@ def measure_stills(media: Path) -> Iterable[Quality]:
     kept, found, wanted = [], 0, 0
     for path in sorted(media.glob("still_*")):
         expected = next((n for name, n in FRONTAL_FACES.items() if path.name.startswith(name)), 1)
-        detector = MediaPipeFaceMesh(expected, thorough=True)
+        detector = open_detector(expected, thorough=True)
         image = read_clip(path, 1)[0]
         faces = detector.detect(image)
         result = filtered(image, PRESETS["natural"], detector)

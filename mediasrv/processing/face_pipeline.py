@@ -37,13 +37,17 @@ def open_face_pipeline() -> Pipeline:
     return pipeline
 
 
-def open_detector(max_faces: int = MAX_FACES) -> FaceDetector:
+def open_detector(max_faces: int = MAX_FACES, *, thorough: bool = False) -> FaceDetector:
     """Load the detector alone, for who measures it.
+
+    Args:
+        max_faces: Faces to follow.
+        thorough: Search all of every picture; for stills.
 
     Raises:
         filters.errors.ModelMissing: The face model is not installed.
     """
-    return MediaPipeFaceMesh(max_faces=max_faces)
+    return MediaPipeFaceMesh(max_faces=max_faces, thorough=thorough)
 
 
 def open_segmenter() -> PersonSegmenter:
