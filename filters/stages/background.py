@@ -30,7 +30,7 @@ FOLLOWS = 0.6
 # A mean change of the mask beyond this is a cut, and nothing of the old mask stays.
 JUMP = 0.15
 # Where a person begins and is certain: the net's own edge is soft.
-EDGE = (0.35, 0.75)
+EDGE = (0.5, 0.9)
 # Blurred at this part of the size; width of the blur in parts of the picture's height.
 SHRINK = 4
 BLUR = (0.02, 0.09)

@@ -50,6 +50,7 @@ LIP_SOFTNESS, LIP_COVER = 0.022, 0.8
 # faces of all tones; a hand is not. What loses this much Cr is cloth. Widths are parts of the face.
 PINKER, GREENEST, LEAST_LIGHT = (1.0, 4.0), -8.0, 0.2
 LIP_AROUND, LIPS_BESIDE = 0.05, 0.14
+SEEN = (0.25, 0.5)
 BLUSH_RADIUS, BLUSH_COVER = 0.2, 0.75
 # From the middle of the cheek towards the cheekbone.
 BLUSH_CENTRES = ((50, 117), (280, 346))
@@ -105,7 +106,10 @@ def lip_evidence(canvas: Canvas, lips: Grid) -> Grid:
     )
     pinker = smooth_step((u + v - np.float32(PINKER[0])) * np.float32(1 / (PINKER[1] - PINKER[0])))
     pinker *= smooth_step((v - np.float32(GREENEST)) * np.float32(-1 / GREENEST))
-    return pinker
+    # Where most of the mouth is seen to be lips, so are its paler parts.
+    share = float(np.vdot(pinker, lips)) / max(float(lips.sum()), 1e-3)
+    part = np.float32(min(max((share - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0))
+    return pinker + part * (1 - pinker)
 
 
 def lay_blush(canvas: Canvas, strength: float, parameters: Parameters) -> None:
