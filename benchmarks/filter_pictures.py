@@ -10,9 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.filter_quality import filtered
-from benchmarks.filter_report import rgb_of
-from benchmarks.filter_scenes import Rgb, astronaut
+from benchmarks.filter_measure import filtered
+from benchmarks.filter_scenes import Rgb, astronaut, rgb_of
 from benchmarks.quality import image_of_rgb
 from filters.looks import LOOKS
 from filters.parameters import MINIMA, NAMES, SHADES, Parameters

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from benchmarks.filter_quality import Quality, filtered
-from benchmarks.filter_scenes import Rgb, portrait
-from filters.image import YuvImage
+from benchmarks.filter_measure import Quality, filtered
+from benchmarks.filter_scenes import portrait, rgb_of
 from filters.presets import PRESETS
 from mediasrv.processing.face_pipeline import open_detector
 
@@ -80,10 +78,3 @@ def _table(quality: Sequence[Quality]) -> str:
         for row in quality
     ]
     return f"<table><tr><th>metric<th>value<th>limit<th>{''.join(rows)}</table>"
-
-
-def rgb_of(image: YuvImage) -> Rgb:
-    """The picture as RGB, shape (H, W, 3)."""
-    i420 = np.concatenate([plane.ravel() for plane in (image.y, image.u, image.v)])
-    shaped = i420.reshape(image.height_px * 3 // 2, image.width_px)
-    return np.asarray(cv2.cvtColor(shaped, cv2.COLOR_YUV2RGB_I420), np.uint8)

@@ -74,6 +74,13 @@ def read_clip(path: Path, count: int) -> list[YuvImage]:
         ]
 
 
+def rgb_of(image: YuvImage) -> Rgb:
+    """The picture as RGB, shape (H, W, 3)."""
+    i420 = np.concatenate([plane.ravel() for plane in (image.y, image.u, image.v)])
+    shaped = i420.reshape(image.height_px * 3 // 2, image.width_px)
+    return np.asarray(cv2.cvtColor(shaped, cv2.COLOR_YUV2RGB_I420), np.uint8)
+
+
 def _place(picture: Rgb, tile: Rgb, face: int, faces: int, sway_px: int) -> None:
     height_px, width_px = picture.shape[:2]
     columns = math.ceil(math.sqrt(faces)) if faces > 1 else 1

@@ -48,7 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="natural", choices=sorted(PRESETS))
     parser.add_argument("--rooms", default="1,3", help="how many rooms on one core, one by one")
     parser.add_argument("--codecs", default="vp8,h264")
-    parser.add_argument("--seconds", type=float, default=10.0, help="measured for each row")
     parser.add_argument(
         "--without-browser", action="store_true", help="do not compare with Chromium's encoders"
     )

@@ -9,13 +9,20 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from filters.dither import Dither
 from filters.facial_data import FacialData
 from filters.image import BLACK_Y, Plane, YuvImage
 from filters.masks import cell_corners
-from filters.region import FaceRegion, Grid, Points, cell_means, load_padded, scale_up
+from filters.region import (
+    FaceRegion,
+    Grid,
+    Points,
+    cell_means,
+    load_padded,
+    odd_cells,
+    scale_up,
+)
 from filters.scratch import Scratch
 
 # Sub-pixel bits of the polygon filler, as in masks.
@@ -176,15 +183,3 @@ class Painter:
         pixels = self._scratch.take("pixels", shape, np.float32)
         np.copyto(pixels, padded)
         return pixels
-
-
-def odd_cells(part_of_face: float, face: FaceRegion) -> int:
-    """The odd number of cells nearest to a length in parts of the face's size."""
-    cells = part_of_face * face.size_px / face.step
-    return 2 * max(0, round((cells - 1) / 2)) + 1
-
-
-def smooth_step(x: npt.NDArray[np.float32]) -> Grid:
-    """0 below 0, 1 above 1, and without corners between; a new array."""
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)

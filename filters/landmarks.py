@@ -1,7 +1,7 @@
 """Face landmarks: the points of one face's mesh, and the detector that finds them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,15 @@ class FaceLandmarks(FacialData):
     of MediaPipe's canonical face mesh; :mod:`filters.mesh` names the groups we use.
     """
 
-    __slots__ = ("__points",)
+    __slots__ = ("__points", "confidence")
 
-    def __init__(self, points: npt.NDArray[np.float32]) -> None:
+    def __init__(self, points: npt.NDArray[np.float32], confidence: float = 1.0) -> None:
         """Take over ``points``.
 
         Args:
             points: Shape (478, 3), float32: x to the right, y down, z away from the camera, all
                 in pixels (z is relative to the head's centre). Not copied; do not reuse it.
+            confidence: How sure the detector is that this is a face, 0 to 1.
 
         Raises:
             FilterError: Another shape or type, or a value that is not finite.
@@ -37,6 +38,7 @@ class FaceLandmarks(FacialData):
         if not np.isfinite(points).all():
             raise FilterError("landmarks hold a value that is not finite")
         self.__points = points.view(FacialArray)
+        self.confidence = confidence
 
     def points(self) -> FacialArray:
         """The points themselves, shape (478, 3), float32, not a copy; the one deliberate way in.
@@ -58,3 +60,11 @@ class FaceDetector(Protocol):
 
     def close(self) -> None:
         """Release the model; calling it again does nothing."""
+
+
+@runtime_checkable
+class ScoutingDetector(FaceDetector, Protocol):
+    """A detector that can search for further faces in pictures at which nobody looks."""
+
+    def scout(self, image: YuvImage) -> None:
+        """Search one picture, which is only read; the next ``detect`` knows what was found."""

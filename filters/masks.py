@@ -16,6 +16,7 @@ from filters.region import (
     Points,
     bounded_points,
     load_padded,
+    odd_cells,
 )
 from filters.scratch import Scratch
 from filters.tracking import TrackedFace
@@ -35,13 +36,21 @@ FEATURE_FADE = 0.055
 SKIN_STEEPNESS = 2.0
 # The mesh ends at mid-forehead; the outline is lifted by this part of the face's height at most.
 FOREHEAD_LIFT = 0.24
-# How far skin may be from the face's mean and still count as its skin: bounds of the standard
-# deviation in code values (wide: light is never even), and the number of deviations allowed.
+# How far a cell may be from the face's median and count as its skin. Bounds of the deviation in
+# code values: wide, for light is never even.
 LUMA_SPREAD = (14.0, 30.0)
 CHROMA_SPREAD = (3.0, 6.0)
-SPREADS_ALLOWED = 2.4
-LIKENESS_CEILING = 1.6
+# Deviations up to which a cell is fully skin, and from which on it is none: above the mesh, where
+# it may as well be hair or cloth, and inside it, where skin is likely and shadows are deep.
+ABOVE, WITHIN = (1.86, 3.04), (2.8, 4.0)
+# Inside the mesh, what is only darker is rather shade than hair: it counts by this factor.
+SHADOWS_COUNT = 0.3
+# Highlights may be less colourful by this factor; paper and cloth that are lighter still, not.
+LIGHTEST = 1.4
 LIKENESS_SOFTNESS = 0.06
+CLEARLY_SKIN = 0.9
+# Standard deviations of a normal distribution per median deviation.
+NORMAL_PER_MEDIAN = 1.4826
 # Sub-pixel bits of the polygon filler: without them masks would jump from cell to cell.
 SHIFT = 4
 FULL = 255
@@ -66,7 +75,7 @@ class MaskBuilder:
             is outside the picture, too small to have skin, or has faded out.
         """
         points = bounded_points(face.landmarks, image)
-        region = FaceRegion(points, face.weight, face.size_px)
+        region = FaceRegion(points, face.weight, face.size_px, face.landmarks.confidence)
         if region.size_px < SMALLEST_SIZE_PX or region.weight <= 0:
             return None
         lifted = lift_forehead(points)
@@ -80,7 +89,7 @@ class MaskBuilder:
         take, shape = self._scratch.take, region.grid_shape
         # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
         # picture, then counts as it should instead of being guessed.
-        rim = _odd_cells(GLOW_FADE, region)
+        rim = odd_cells(GLOW_FADE, region)
         corners = cell_corners(region, region.points, rim)
         oval = self._fill(shape, rim, "oval", [corners[ring] for ring in OUTLINE])
         tall = self._fill(shape, rim, "tall", [cell_corners(region, lifted, rim)])
@@ -89,7 +98,7 @@ class MaskBuilder:
         # eyes, brows and lips are wide and low.
         lying = self._fill(shape[::-1], rim, "features", [corners[ring, ::-1] for ring in FEATURES])
 
-        fade, feature_fade = _odd_cells(GLOW_FADE, region), _odd_cells(FEATURE_FADE, region)
+        fade, feature_fade = odd_cells(GLOW_FADE, region), odd_cells(FEATURE_FADE, region)
         glow = _ramp(oval, fade, rim, (2, -1), take(prefix + "glow", shape, np.float32))
         above = _ramp(tall, fade, rim, (2, -1), take("above", shape, np.float32))
         bare = _ramp(lying, feature_fade, rim, (-2, 1), take("bare", shape[::-1], np.float32)).T
@@ -97,7 +106,11 @@ class MaskBuilder:
         skin = take(prefix + "skin", shape, np.float32)
         inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))
         np.multiply(inside, bare, out=skin)
-        np.multiply(above, self._likeness(image, region, skin), out=above)
+        light, colour = self._strangeness(image, region, skin)
+        np.multiply(above, _likeness(light + colour, ABOVE, region), out=above)
+        colour += np.float32(SHADOWS_COUNT) * light
+        region.likeness = _likeness(colour, WITHIN, region)
+        np.multiply(inside, region.likeness, out=inside)
         np.maximum(inside, above, out=skin)
         np.multiply(skin, bare, out=skin)
         np.maximum(glow, above, out=glow)
@@ -131,28 +144,26 @@ class MaskBuilder:
         np.copyto(grid, means)
         return grid
 
-    def _likeness(self, image: YuvImage, region: FaceRegion, skin: Grid) -> Grid:
-        """How much each cell looks like this face's own skin, 0 to 1, softly.
+    def _strangeness(self, image: YuvImage, region: FaceRegion, skin: Grid) -> tuple[Grid, Grid]:
+        """How unlike this face's own skin each cell is: squared deviations of light and colour.
 
-        Used above the mesh only, where it tells forehead from hair and cloth. It compares with
-        the face itself and with no colour of ours, so it works alike on every skin. What is
-        lighter than the skin may be less colourful, as highlights are.
+        It compares with the face itself and with no colour of ours, so it works alike on every
+        skin; with the medians of its upper half, so that a mask, a beard or a hand before the mouth
+        does not count as its skin. What is lighter than the skin may be less colourful, as
+        highlights are.
         """
-        total = max(float(cv2.sumElems(skin)[0]), 1e-3)
-        share = skin * np.float32(1 / total)
-        luma = _in_spreads(self._sample(image.y, region, chroma=False), share, LUMA_SPREAD)
-        lightness = np.maximum(luma, 0) + np.float32(1)
-        distance = np.minimum(luma, 0) ** 2
+        clear = (skin > CLEARLY_SKIN) & _upper_half(region)
+        if not clear.any():
+            clear = skin >= skin.max()
+        luma = _in_deviations(self._sample(image.y, region, chroma=False), clear, LUMA_SPREAD)
+        lightness = np.minimum(np.maximum(luma, 0) + np.float32(1), np.float32(LIGHTEST))
+        distance = np.zeros_like(luma)
         for plane in (image.u, image.v):
             values = self._sample(plane, region, chroma=True)
-            offset = _in_spreads(values, share, CHROMA_SPREAD)
+            offset = _in_deviations(values, clear, CHROMA_SPREAD)
             distance += (offset / lightness) ** 2
-        likeness = LIKENESS_CEILING - distance / np.float32(SPREADS_ALLOWED**2)
-        np.clip(likeness, 0, 1, out=likeness)
-        width = _odd_cells(LIKENESS_SOFTNESS, region)
-        for _ in range(2):
-            cv2.blur(likeness, (width, width), dst=likeness)
-        return likeness
+        darker = np.minimum(luma, np.float32(0))
+        return np.multiply(darker, darker), distance
 
 
 def lift_forehead(points: Points) -> Points:
@@ -186,15 +197,32 @@ def _ramp(mask: Mask, width: int, rim: int, line: tuple[float, float], target: G
     return np.minimum(target, np.float32(1), out=target)
 
 
-def _in_spreads(values: Grid, share: Grid, bounds: tuple[float, float]) -> Grid:
-    """Distance of each cell from the mean over the skin, in (bounded) standard deviations."""
-    offset = values - np.float32(np.vdot(values, share))
-    variance = float(np.vdot(offset * offset, share))
-    spread = min(max(variance**0.5, bounds[0]), bounds[1])
-    return np.multiply(offset, np.float32(1 / spread), out=offset)
+def _upper_half(region: FaceRegion) -> npt.NDArray[np.bool_]:
+    """Which cells are nearer to the forehead than the middle of the nose is."""
+    middle, top = region.points[mesh.NOSE_MIDDLE], region.points[mesh.FOREHEAD_TOP]
+    right, down = (float(top[axis] - middle[axis]) for axis in (0, 1))
+    rows, columns = region.grid_shape
+    x = (np.arange(columns) + 0.5) * region.step + (region.left - float(middle[0]))
+    y = (np.arange(rows) + 0.5) * region.step + (region.top - float(middle[1]))
+    return np.asarray(x[None, :] * right + y[:, None] * down > 0)
 
 
-def _odd_cells(part_of_face: float, region: FaceRegion) -> int:
-    """The odd number of cells nearest to a length in parts of the face's size."""
-    cells = part_of_face * region.size_px / region.step
-    return 2 * max(0, round((cells - 1) / 2)) + 1
+def _likeness(strangeness: Grid, bounds: tuple[float, float], region: FaceRegion) -> Grid:
+    """1 for cells less strange than the first bound, 0 beyond the second, softly."""
+    near, far = (bound**2 for bound in bounds)
+    likeness = (np.float32(far) - strangeness) * np.float32(1 / (far - near))
+    likeness = np.asarray(np.minimum(np.maximum(likeness, np.float32(0)), np.float32(1)))
+    width = odd_cells(LIKENESS_SOFTNESS, region)
+    for _ in range(2):
+        cv2.blur(likeness, (width, width), dst=likeness)
+    return likeness
+
+
+def _in_deviations(values: Grid, clear: npt.NDArray[np.bool_], bounds: tuple[float, float]) -> Grid:
+    """Distance of each cell from the median of the clear ones, in (bounded) deviations."""
+    known = values[clear]
+    middle = known.size // 2
+    offset: Grid = values - np.partition(known, middle)[middle]
+    spread = NORMAL_PER_MEDIAN * float(np.partition(np.abs(offset[clear]), middle)[middle])
+    offset *= np.float32(1 / min(max(spread, bounds[0]), bounds[1]))
+    return offset

@@ -1,30 +1,35 @@
-"""Face detection with MediaPipe's face mesh (478 points), run as a bare calculator graph."""
+"""Face detection with the nets of MediaPipe's face mesh (478 points), scheduled by ourselves.
 
-import re
+The wheel's own graph searches and follows in one go, on a small copy of the picture. Ours are its
+halves: :class:`filters.face_search.FaceSearch`, and the landmark net on a crop that is cut out of
+the picture as it came, so that small faces are seen as sharply as the camera did. Searching and
+following then take turns instead of adding up.
+"""
+
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 import cv2
 import numpy as np
 
 from filters.errors import FilterError, ModelMissing
+from filters.face_search import FaceSearch
 from filters.image import Plane, YuvImage, chroma_shape
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
+from filters.mediapipe_graph import MediaPipeGraph, graph_text, nodes_of, on_the_calling_thread
 from filters.mediapipe_wheel import FACE_GRAPH, MediaPipeWheel, open_wheel
 from filters.native_log import without_known_chatter
+from filters.roi import FaceCropper, FaceRoi
 
-OUTPUT = "multi_face_landmarks"
-SEARCH = "search"
-# The nets look at crops of 128 and 192 px, so more pixels than this only cost time.
-LONG_SIDE_PX = 640
-SHORT_SIDE_PX = 360
-SMALLEST_SIDE_PX = 8  # a face in less has no eyes
-# While fewer faces are followed than asked for, one look of so many also searches for new ones:
-# searching costs half as much again as following a face. The first look's boxes are rough, so the
-# looks after it search too.
-SEARCH_EVERY, FIRST_SEARCHES = 5, 3
-# The graph schedules in microseconds; only the order counts.
-TICK_US = 1
+LANDMARKS: Final = "facelandmarkcpu__landmarks"
+PRESENCE: Final = "facelandmarkcpu__face_presence_score"
+# Below this the net itself says that there is no face (its graph has the same threshold).
+LEAST_PRESENCE = 0.5
+# A search says roughly where a face is; the net's own answer says it well enough to look again.
+FIRST_LOOKS = 3
+# While fewer faces are followed than asked for, one search comes with so many looks.
+SEARCH_EVERY = 3
+WARM_UP_PX = (640, 360)
 
 # One entry of mediapipe.NormalizedLandmarkList in protobuf's wire format: field 1 (tag 0x0a) of
 # 15 bytes: x, y, z as 32-bit floats with the tags 0x0d, 0x15, 0x1d.
@@ -44,7 +49,7 @@ _TAGS = (("list", 0x0A), ("length", 15), ("x_tag", 0x0D), ("y_tag", 0x15), ("z_t
 
 
 class MediaPipeFaceMesh:
-    """Finds faces with the graph and models of the mediapipe 0.10.21 wheel.
+    """Finds and follows faces with the models of the mediapipe 0.10.21 wheel.
 
     Follows faces from picture to picture and searches anew when one is lost, so use one object
     per stream. Everything runs in the calling thread. All files are read by the constructor,
@@ -52,162 +57,134 @@ class MediaPipeFaceMesh:
     Not thread-safe.
     """
 
-    def __init__(
-        self,
-        max_faces: int = 1,
-        *,
-        long_side_px: int = LONG_SIDE_PX,
-        short_side_px: int = SHORT_SIDE_PX,
-        quiet: bool = True,
-    ) -> None:
-        """Load the model, about 0.2 s.
+    def __init__(self, max_faces: int = 1, *, thorough: bool = False, quiet: bool = True) -> None:
+        """Load the models, about 0.2 s.
 
         Args:
-            max_faces: Faces to look for. As long as there is none, every picture is searched;
-                while there are fewer, every fifth.
-            long_side_px: Pictures are scaled down to fit this times ``short_side_px``.
-            short_side_px: See ``long_side_px``.
+            max_faces: Faces to follow. As long as there is none, every picture is searched, each
+                in one place; while there are fewer, now and then.
+            thorough: Search the whole picture and all squares of it at every look; for files.
             quiet: Hold back the libraries' start-up lines on standard error.
 
         Raises:
-            ModelMissing: The wheel is absent, another version, or its graph does not start.
+            ModelMissing: The wheel is absent, another version, or its graphs do not start.
+            FilterError: ``max_faces`` is less than 1.
         """
         if max_faces < 1:
             raise FilterError(f"max_faces must be at least 1, not {max_faces}")
-        self._limit_px = (long_side_px, short_side_px)
         self._max_faces = max_faces
-        self._now_us = 0
-        self._following = 0
-        self._looks = 0
-        self._latest: Any = None
-        self._buffers: dict[tuple[int, int], tuple[Plane, Plane]] = {}
+        self._thorough = thorough
+        self._cropper = FaceCropper()
+        # Where to look at the next picture: followed faces, and what a search has found.
+        self._followed: list[FaceRoi] = []
+        self._candidates: list[FaceRoi] = []
+        self._looks_since_search = 0
+        self._is_closed = False
         wheel = open_wheel()
-        self._native: Any = wheel.bindings
         if quiet:
             with without_known_chatter():
-                self._graph: Any = self._start(wheel)
+                self._start(wheel)
         else:
-            self._graph = self._start(wheel)
+            self._start(wheel)
 
     def detect(self, image: YuvImage) -> Sequence[FaceLandmarks]:
         """Find the faces in the next picture of the stream; reads the planes only.
 
         Raises:
-            FilterError: The detector is closed, or the graph failed.
+            FilterError: The detector is closed, or a graph failed.
         """
-        if self._graph is None:
+        if self._is_closed:
             raise FilterError("the face detector is closed")
-        if min(image.width_px, image.height_px) < SMALLEST_SIDE_PX:
-            return []
-        found = self._run(self._shrink(image), search=self._is_search_due())
-        self._following = len(found)
-        return [
-            _read_landmarks(entry, image.width_px, image.height_px)
-            for entry in found[: self._max_faces]
-        ]
+        found = [face for roi in self._followed if (face := self._look(image, roi)) is not None]
+        self._looks_since_search += 1
+        if self._followed and not found:
+            self._searcher.restart()  # with the whole picture, where it cannot be far
+        if self._thorough or not found or self._looks_since_search > SEARCH_EVERY:
+            self._search(image, len(found))
+        found += [face for roi in self._candidates if (face := self._meet(image, roi)) is not None]
+        self._candidates = []
+        faces = self._take(found)
+        self._followed = [FaceRoi.around(np.asarray(face.points())) for face in faces]
+        return faces
+
+    def scout(self, image: YuvImage) -> None:
+        """Use a picture at which nobody looks to search for faces that are not yet followed.
+
+        Does nothing when it is not yet time. What is found is looked at by the next
+        :meth:`detect`.
+
+        Raises:
+            FilterError: The detector is closed, or a graph failed.
+        """
+        if self._is_closed:
+            raise FilterError("the face detector is closed")
+        is_due = self._searcher.is_new_here or self._looks_since_search >= SEARCH_EVERY
+        if is_due and not self._candidates:
+            self._search(image, len(self._followed))
 
     def close(self) -> None:
-        """Stop the graph; calling it again does nothing."""
-        graph, self._graph = self._graph, None
-        self._latest = None
-        self._buffers.clear()
-        if graph is not None:
-            graph.close()
+        """Stop the graphs; calling it again does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._searcher.close()
+            self._graph.close()
 
-    def _start(self, wheel: MediaPipeWheel) -> Any:
-        native = self._native
+    def _start(self, wheel: MediaPipeWheel) -> None:
+        config = on_the_calling_thread(_landmark_graph(graph_text(wheel, FACE_GRAPH)), nets=1)
+        self._graph = MediaPipeGraph(wheel, config, [LANDMARKS, PRESENCE], {"with_attention": True})
+        self._searcher = FaceSearch(wheel)
+        drawn = _yuv(draw_face(*WARM_UP_PX))
         try:
-            native.resource_util.set_resource_dir(str(wheel.directory.parent))
-            described = native.validated_graph_config.ValidatedGraphConfig()
-            described.initialize(binary_graph_path=str(wheel.directory / FACE_GRAPH))
-            graph = native.calculator_graph.CalculatorGraph(
-                graph_config=_adapted(described.text_config)
-            )
-            graph.observe_output_stream(OUTPUT, self._keep, True)
-            create = native._packet_creator
-            graph.start_run(
-                {
-                    "num_faces": create.create_int(self._max_faces),
-                    "with_attention": create.create_bool(True),
-                    "use_prev_landmarks": create.create_bool(True),
-                }
-            )
-            self._graph = graph
-            self._warm_up()
-        except (RuntimeError, ValueError, OSError) as exc:
-            first_line = str(exc).partition("\n")[0]
-            raise ModelMissing(f"the face graph does not start: {first_line}") from exc
-        return graph
+            self.detect(drawn)
+        except FilterError as exc:
+            raise ModelMissing(f"the face nets do not run: {exc}") from exc
+        self._followed, self._looks_since_search = [], 0
+        self._searcher.restart()
 
-    def _warm_up(self) -> None:
-        """Run all nets once on a drawn face, then let the graph forget it."""
-        width_px, height_px = LONG_SIDE_PX, SHORT_SIDE_PX
-        self._run(draw_face(width_px, height_px))
-        self._run(np.zeros((height_px, width_px, 3), np.uint8))
+    def _search(self, image: YuvImage, following: int) -> None:
+        """Search for faces beyond those followed, if there may be any."""
+        self._looks_since_search = 0
+        if following >= self._max_faces:
+            return
+        searcher = self._searcher
+        self._candidates = [
+            roi
+            for roi in (searcher.search_all if self._thorough else searcher.search_next)(image)
+            if not any(roi.is_on(other) for other in self._followed)
+        ]
 
-    def _is_search_due(self) -> bool:
-        if self._following == 0:
-            self._looks = 0
-        self._looks += 1
-        is_first = self._looks <= FIRST_SEARCHES
-        return self._following < self._max_faces and (is_first or self._looks % SEARCH_EVERY == 0)
+    def _meet(self, image: YuvImage, roi: FaceRoi) -> FaceLandmarks | None:
+        """Look at a place that a search has found, nearer each time."""
+        face = None
+        for _ in range(FIRST_LOOKS):
+            face = self._look(image, roi)
+            if face is None:
+                return None
+            roi = FaceRoi.around(np.asarray(face.points()))
+        return face
 
-    def _keep(self, _stream: str, packet: Any) -> None:
-        self._latest = packet
+    def _look(self, image: YuvImage, roi: FaceRoi) -> FaceLandmarks | None:
+        """Run the landmark net on one square; None when there is no face in it."""
+        rgb = self._cropper.crop(image, roi)
+        if rgb is None:
+            return None
+        self._graph.run(rgb)
+        presence = self._graph.number(PRESENCE) or 0.0
+        message = self._graph.proto(LANDMARKS)
+        if message is None or presence < LEAST_PRESENCE:
+            return None
+        return FaceLandmarks(roi.to_picture(read_landmarks(message)), presence)
 
-    def _run(self, rgb: Plane, *, search: bool = True) -> list[bytes]:
-        """Send one picture through the graph; one serialised landmark list per face.
-
-        Args:
-            rgb: The picture.
-            search: Whether to look for faces that are not yet followed.
-        """
-        native = self._native
-        self._now_us += TICK_US
-        self._latest = None
-        try:
-            packet = native._packet_creator._create_image_frame_from_pixel_data(
-                native.image_frame.ImageFormat.SRGB, rgb, True
-            )
-            wanted = native._packet_creator.create_bool(search)
-            self._graph.add_packet_to_input_stream("image", packet.at(self._now_us))
-            self._graph.add_packet_to_input_stream(SEARCH, wanted.at(self._now_us))
-            self._graph.wait_until_idle()
-        except (RuntimeError, ValueError) as exc:
-            raise FilterError("the face graph failed") from exc
-        latest, self._latest = self._latest, None
-        if latest is None or latest.is_empty():
-            return []
-        found: list[bytes] = native._packet_getter._get_serialized_proto_list(latest)
-        return found
-
-    def _shrink(self, image: YuvImage) -> Plane:
-        """Scale the planes down and convert the small picture to RGB, in reused buffers."""
-        width_px, height_px = self._input_size(image)
-        if (width_px, height_px) not in self._buffers:
-            self._buffers.clear()
-            self._buffers[width_px, height_px] = (
-                np.empty((height_px * 3 // 2, width_px), np.uint8),
-                np.empty((height_px, width_px, 3), np.uint8),
-            )
-        i420, rgb = self._buffers[width_px, height_px]
-        half = chroma_shape(height_px, width_px)
-        chroma = i420[height_px:].reshape(2, *half)
-        _scale_into(i420[:height_px], image.y)
-        _scale_into(chroma[0], image.u)
-        _scale_into(chroma[1], image.v)
-        cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420, dst=rgb)
-        return rgb
-
-    def _input_size(self, image: YuvImage) -> tuple[int, int]:
-        """Width and height for the graph: within the limits, even, never scaled up."""
-        long_px, short_px = self._limit_px
-        width_px, height_px = image.width_px, image.height_px
-        if width_px < height_px:
-            long_px, short_px = short_px, long_px
-        scale = min(1.0, long_px / width_px, short_px / height_px)
-        even_width_px = max(2, round(width_px * scale / 2) * 2)
-        return even_width_px, max(2, round(height_px * scale / 2) * 2)
+    def _take(self, found: Sequence[FaceLandmarks]) -> list[FaceLandmarks]:
+        """As many as were asked for, each once; those that were followed come first."""
+        faces: list[FaceLandmarks] = []
+        places: list[FaceRoi] = []
+        for face in found:
+            place = FaceRoi.around(np.asarray(face.points()))
+            if len(faces) < self._max_faces and not any(place.is_on(other) for other in places):
+                faces.append(face)
+                places.append(place)
+        return faces
 
 
 def draw_face(width_px: int, height_px: int) -> Plane:
@@ -233,43 +210,45 @@ def draw_face(width_px: int, height_px: int) -> Plane:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), unit * 0.02), np.uint8)
 
 
-def _adapted(graph_text: str) -> str:
-    """Change the wheel's graph in two ways.
+def read_landmarks(message: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Decode one landmark list, shape (478, 3), in parts of the crop's sides.
 
-    It and its nets work in the thread that waits for them: no pools, no hand-over. And we say
-    when it searches for faces, where it would search whenever it follows fewer than it may.
+    Raises:
+        FilterError: The message has another format.
     """
-    text, executors = re.subn(
-        r"^executor \{\s*\}",
-        'executor { type: "ApplicationThreadExecutor" }',
-        graph_text,
-        flags=re.M,
-    )
-    text, nets = re.subn(r"\bxnnpack \{", "xnnpack { num_threads: 1", text)
-    text, gates = re.subn(r'"DISALLOW:prev_has_enough_faces"', f'"ALLOW:{SEARCH}"', text)
-    text += f'input_stream: "SEARCH:{SEARCH}"\n'
-    if executors != 1 or nets != 2 or gates != 1:
-        raise ModelMissing("the face graph of this mediapipe wheel is not the one we know")
-    return text
-
-
-def _scale_into(target: Plane, plane: Plane) -> None:
-    height_px, width_px = target.shape
-    if plane.shape == target.shape:
-        np.copyto(target, plane)
-    else:
-        cv2.resize(plane, (width_px, height_px), dst=target, interpolation=cv2.INTER_AREA)
-
-
-def _read_landmarks(entry: bytes, width_px: int, height_px: int) -> FaceLandmarks:
-    """Decode one landmark list and scale it to pixels; z has the scale of x."""
-    if len(entry) != LANDMARK_COUNT * _ENTRY.itemsize:
-        raise FilterError("the face graph answered in an unknown format")
-    fields = np.frombuffer(entry, _ENTRY)
+    if len(message) != LANDMARK_COUNT * _ENTRY.itemsize:
+        raise FilterError("the landmark net answered in an unknown format")
+    fields = np.frombuffer(message, _ENTRY)
     if any((fields[name] != value).any() for name, value in _TAGS):
-        raise FilterError("the face graph answered in an unknown format")
+        raise FilterError("the landmark net answered in an unknown format")
     points = np.empty((LANDMARK_COUNT, 3), np.float32)
-    np.multiply(fields["x"], width_px, out=points[:, 0])
-    np.multiply(fields["y"], height_px, out=points[:, 1])
-    np.multiply(fields["z"], width_px, out=points[:, 2])
-    return FaceLandmarks(points)
+    for axis, name in enumerate("xyz"):
+        points[:, axis] = fields[name]
+    return points
+
+
+def _landmark_graph(text: str) -> str:
+    """Of the wheel's face graph only the landmark net, on a picture that is the crop already.
+
+    Raises:
+        ModelMissing: The graph is not the one we know.
+    """
+    kept = [
+        node
+        for node in nodes_of(text)
+        if 'name: "facelandmarkcpu__' in node and "LandmarkProjectionCalculator" not in node
+    ]
+    graph = "".join(kept)
+    whole = graph.replace("IMAGE:landmarks_loop_image", "IMAGE:image").replace(
+        '  input_stream: "NORM_RECT:face_rect"\n', ""
+    )
+    if len(graph) == len(whole) or LANDMARKS not in whole or PRESENCE not in whole:
+        raise ModelMissing("the face graph of this mediapipe wheel is not the one we know")
+    return whole + 'input_stream: "IMAGE:image"\ninput_side_packet: "with_attention"\n'
+
+
+def _yuv(rgb: Plane) -> YuvImage:
+    height_px, width_px = rgb.shape[:2]
+    i420 = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+    u, v = i420[height_px:].reshape(2, *chroma_shape(height_px, width_px))
+    return YuvImage(i420[:height_px], u, v)

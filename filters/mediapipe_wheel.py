@@ -20,6 +20,7 @@ from filters.errors import ModelMissing
 VERSION = "0.10.21"
 BINDINGS = "mediapipe.python._framework_bindings"
 FACE_GRAPH = Path("modules/face_landmark/face_landmark_front_cpu.binarypb")
+SEARCH_GRAPH = Path("modules/face_detection/face_detection_short_range_cpu.binarypb")
 MODELS = (
     Path("modules/face_landmark/face_landmark_with_attention.tflite"),
     Path("modules/face_detection/face_detection_short_range.tflite"),
@@ -56,7 +57,7 @@ def open_wheel() -> MediaPipeWheel:
         raise ModelMissing(f"mediapipe is there but was not installed; {ADVICE}") from exc
     if version != VERSION:
         raise ModelMissing(f"mediapipe {version} holds no face model that we can use; {ADVICE}")
-    for needed in (FACE_GRAPH, *MODELS):
+    for needed in (FACE_GRAPH, SEARCH_GRAPH, *MODELS):
         if not (directory / needed).is_file():
             raise ModelMissing(f"the mediapipe wheel lacks {needed.name}; reinstall it: {ADVICE}")
     return MediaPipeWheel(_load_bindings(directory), directory)

@@ -52,6 +52,8 @@ NOSE_BASE: Final[Ring] = ring("64 98 97 2 326 327 294 278 438 457 274 1 44 237 2
 # Ours: cheek below the eye, clear of nose, fold and jaw.
 RIGHT_CHEEK: Final[Ring] = ring("117 118 101 36 206 207 187 123")
 LEFT_CHEEK: Final[Ring] = ring("346 347 330 266 426 427 411 352")
+# Ours: the forehead between brows and the mesh's upper end.
+BROAD_FOREHEAD: Final[Ring] = ring("151 108 69 67 109 10 338 297 299 337")
 
 # Where lips meet: open, it shows the teeth.
 MOUTH: Final[Ring] = ring("78 95 88 178 87 14 317 402 318 324 308 415 310 311 312 13 82 81 80 191")
@@ -68,6 +70,7 @@ RIGHT_IRIS_CENTRE: Final = 468
 LEFT_IRIS_CENTRE: Final = 473
 FOREHEAD_TOP: Final = 10
 UPPER_LIP_EDGE: Final = 13
+NOSE_MIDDLE: Final = 195
 LOWER_LIP_EDGE: Final = 14
 RIGHT_MOUTH_CORNER: Final = 61
 LEFT_MOUTH_CORNER: Final = 291

@@ -37,7 +37,7 @@ Positions = npt.NDArray[np.float32]
 class FaceMotion(FacialData):
     """One face as last seen, ready to be found again in the next picture."""
 
-    __slots__ = ("_box", "_crop", "_halvings", "_points", "_size_px", "pace")
+    __slots__ = ("_box", "_confidence", "_crop", "_halvings", "_points", "_size_px", "pace")
 
     # How far the face's fastest parts moved from the last picture to this, in face widths.
     pace: float
@@ -50,6 +50,7 @@ class FaceMotion(FacialData):
             face: Where it is.
         """
         self._points = np.asarray(face.points())
+        self._confidence = face.confidence
         self._size_px = size_px = max(measure_size_px(face.points()), 1.0)
         self.pace = 0.0
         self._halvings = max(0, math.ceil(math.log2(size_px / NARROWER_THAN_PX)))
@@ -89,7 +90,7 @@ class FaceMotion(FacialData):
         points[:, :2] = (points[:, :2] + np.float32(0.5)) * unit + corner
         points[:, 2] *= np.float32(math.hypot(motion[0, 0], motion[1, 0]))
         self._points = points
-        return FaceLandmarks(points.copy())
+        return FaceLandmarks(points.copy(), self._confidence)
 
     def _shrunk(self, image: YuvImage) -> Plane | None:
         left, top, right, bottom = self._box

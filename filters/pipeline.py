@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from filters.errors import ImageContractError
 from filters.finding import LOOK_EVERY, FaceFinder
 from filters.image import YuvImage
+from filters.ladder import Plan, SpeedLadder
 from filters.landmarks import FaceDetector
 from filters.masks import MaskBuilder
 from filters.parameters import Parameters
 from filters.region import FaceRegion
 from filters.scene import SceneWatch
-from filters.stages import Stage, default_stages
+from filters.stages import LookingStage, Stage, default_stages
 from filters.tracking import FaceTracker
 
 USUAL_INTERVAL_S = 1 / 30
@@ -44,6 +45,7 @@ class Pipeline:
         stages: Sequence[Stage] | None = None,
         *,
         look_every: int = LOOK_EVERY,
+        ladder: SpeedLadder | None = None,
     ) -> None:
         """Put stages behind a detector.
 
@@ -53,12 +55,15 @@ class Pipeline:
                 :func:`filters.stages.default_stages`.
             look_every: The detector looks at one of so many pictures; between them faces are
                 followed, which is quicker. 1 for files, where time does not matter.
+            ladder: Says what to leave out when pictures take too long; without it nothing is.
         """
         self._finder = FaceFinder(detector, look_every)
         self._stages = tuple(default_stages() if stages is None else stages)
         self._scene = SceneWatch()
         self._tracker = FaceTracker()
         self._masks = MaskBuilder()
+        self._ladder = ladder
+        self._lookers = [stage for stage in self._stages if isinstance(stage, LookingStage)]
 
     def apply(
         self, image: YuvImage, parameters: Parameters, *, elapsed_s: float = USUAL_INTERVAL_S
@@ -76,35 +81,49 @@ class Pipeline:
             ImageContractError: A plane cannot be written to.
             FilterError: The detector failed; the picture is as it came.
         """
-        active = [stage for stage in self._stages if stage.is_active(parameters)]
-        if not active:
+        if not any(stage.is_active(parameters) for stage in self._stages):
             self.reset()
             return Applied({})
         if not image.is_writable:
             raise ImageContractError("the picture is filtered in place, but a plane is read-only")
-        durations_us: dict[str, int] = {}
-        faces: list[FaceRegion] = []
-        if any(stage.needs_faces for stage in active):
-            faces = self._find_faces(image, elapsed_s, durations_us)
-        for stage in active:
-            started_ns = time.perf_counter_ns()
-            stage.apply(image, faces, parameters)
-            durations_us[stage.name] = _since_us(started_ns)
+        plan = Plan(parameters) if self._ladder is None else self._ladder.plan(parameters)
+        durations_us = self._run(image, plan, elapsed_s)
+        if self._ladder is not None:
+            self._ladder.take(sum(durations_us.values()))
         return Applied(durations_us)
 
     def reset(self) -> None:
         """Forget the faces seen so far; the next ones are filtered fully at once."""
         self._tracker.reset()
         self._finder.reset()
+        if self._ladder is not None:
+            self._ladder.reset()
+
+    def _run(self, image: YuvImage, plan: Plan, elapsed_s: float) -> dict[str, int]:
+        """Filter as planned; returns microseconds by step."""
+        active = [stage for stage in self._stages if stage.is_active(plan.parameters)]
+        durations_us: dict[str, int] = {}
+        faces: list[FaceRegion] = []
+        if any(stage.needs_faces for stage in active):
+            faces = self._find_faces(image, plan, elapsed_s, durations_us)
+        for looker in self._lookers:
+            looker.look_less_often(plan.segment_every)
+        for stage in active:
+            started_ns = time.perf_counter_ns()
+            stage.apply(image, faces, plan.parameters)
+            durations_us[stage.name] = _since_us(started_ns)
+        return durations_us
 
     def _find_faces(
-        self, image: YuvImage, elapsed_s: float, durations_us: dict[str, int]
+        self, image: YuvImage, plan: Plan, elapsed_s: float, durations_us: dict[str, int]
     ) -> list[FaceRegion]:
         started_ns = time.perf_counter_ns()
         is_cut = self._scene.has_changed(image)
         if is_cut:
             self._tracker.reset()
-        found = self._finder.find(image, look=is_cut or self._tracker.has_lost_one)
+        found = self._finder.find(
+            image, look=is_cut or self._tracker.has_lost_one, less_often=plan.look_every
+        )
         durations_us["landmarks"] = _since_us(started_ns)
         started_ns = time.perf_counter_ns()
         tracked = self._tracker.update(found, elapsed_s)

@@ -7,6 +7,7 @@ constants of each filter are shared with the fast version; the arithmetic is not
 import numpy as np
 import numpy.typing as npt
 
+from filters import texture as texture_of
 from filters.canvas import Canvas
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
@@ -26,26 +27,33 @@ def smooth_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImage:
     """Do what :class:`filters.stages.smooth.Smooth` does, on a copy."""
     result = image.copy()
     luma = _load(result.y, face, chroma=False)
-    half_window = max(1, round(smooth.RADIUS * face.size_px / face.step))
-    mean = _box(_cell_means(luma, face.step), half_window)
-    variance = _box(_cell_means(luma**2, face.step), half_window) - mean**2
-    variance = np.maximum(variance, 0)
-    skin = face.skin.astype(np.float64)
+    half_window = smooth.window(face) // 2
+    cells, skin = _cell_means(luma, face.step), face.skin.astype(np.float64)
+    mean = _box(cells, half_window)
+    within = _cell_means(luma**2, face.step) - cells**2
+    variance = np.maximum(_box(within + (cells - mean) ** 2, half_window), 0)
     on_skin = max((mean * skin).sum() / max(skin.sum(), 1e-3), BLACK_Y + 1.0)
     contrast = ((on_skin - BLACK_Y) / (smooth.MID_Y - BLACK_Y)) ** 2
-    lowest, highest = np.array(smooth.EDGE_VARIANCE) * contrast
     clear = np.sort(variance[face.skin > smooth.CLEARLY_SKIN])
-    median = clear[clear.size // 2] if clear.size else 0.0
+    bound = 0.0
+    if clear.size:
+        quarter, middle = clear[clear.size // 4], clear[clear.size // 2]
+        bound = min(smooth.EDGE_PER_MEDIAN * middle, smooth.EDGE_PER_QUARTER * quarter)
     light = mean / (smooth.SHADE_BELOW * on_skin)
-    edge = np.clip(smooth.EDGE_PER_TEXTURE * median, lowest, highest)
+    edge = np.clip(bound, *(np.array(smooth.EDGE_VARIANCE) * contrast))
     edge = edge * np.clip(light**2, smooth.DARKEST_SHARE, 1) + smooth.NOISE_VARIANCE
     texture = edge / (variance + edge)
-    slope, offset = _box(texture, half_window), _box(mean * texture, half_window)
+    slope, offset = _box(texture, half_window) * skin, _box(mean * texture, half_window) * skin
 
-    share = skin * smooth.amount(strength) * face.weight
-    grainless = (1 - smooth.GRAIN_KEPT) * luma + smooth.GRAIN_KEPT * _binomial_blur(luma)
-    taken = _spread(slope * share, face.step) * grainless - _spread(offset * share, face.step)
-    _store(result.y, face, luma - taken, chroma=False)
+    grainless = (1 - smooth.GRAIN_KEPT) * luma + smooth.GRAIN_KEPT * _binomial_blur(
+        luma, (1, 4, 6, 4, 1)
+    )
+    change = _spread(slope, face.step) * grainless - _spread(offset, face.step)
+    patches = smooth.measure_texture(
+        face, luma.astype(np.float32), change.astype(np.float32), slope.astype(np.float32)
+    )
+    part = texture_of.dose(patches, smooth.texture_left(strength)) * face.weight
+    _store(result.y, face, luma - part * change, chroma=False)
     return result
 
 
@@ -56,7 +64,7 @@ def brighten_face(image: YuvImage, face: FaceRegion, strength: float) -> YuvImag
     lift = brighten.lift_curve(strength)
     gain = brighten.gain_curve(lift)
     glow = face.glow.astype(np.float64) * face.weight
-    means = _box(_cell_means(luma, face.step), brighten.WINDOW // 2)
+    means = _box(_cell_means(luma, face.step), brighten.window(face) // 2)
     gained = np.interp(means, np.arange(256), lift) * glow
     lifted = np.minimum(luma + _spread(gained, face.step), brighten.WHITE_Y)
     _store(result.y, face, np.maximum(lifted, luma), chroma=False)
@@ -184,10 +192,13 @@ def _box(values: Array, half: int) -> Array:
     return means
 
 
-def _binomial_blur(values: Array) -> Array:
-    padded = np.pad(values, 1, mode="reflect")
-    rows = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    blurred: Array = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
+def _binomial_blur(values: Array, weights: tuple[int, ...] = (1, 2, 1)) -> Array:
+    half = len(weights) // 2
+    padded = np.pad(values, half, mode="reflect")
+    rows, columns = values.shape
+    share = np.array(weights) / sum(weights)
+    down: Array = np.sum([w * padded[n : n + rows] for n, w in enumerate(share)], axis=0)
+    blurred: Array = np.sum([w * down[:, n : n + columns] for n, w in enumerate(share)], axis=0)
     return blurred
 
 

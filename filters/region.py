@@ -34,6 +34,7 @@ class FaceRegion(FacialData):
     Attributes:
         points: The landmarks in pixels, shape (478, 3), float32.
         weight: 0 to 1, how much of a filter's strength applies (faces fade in and out).
+        confidence: 0 to 1, how sure the detector is of the points.
         size_px: Width of the face as seen from the front; steady, all lengths follow it.
         step: Pixels per grid cell and side, a power of two.
         left: First column of the rectangle.
@@ -43,12 +44,15 @@ class FaceRegion(FacialData):
         skin: 0 to 1 per cell, float32, shape ``grid_shape``: skin, without eyes, brows, lips and
             nostrils.
         glow: The same for the whole face, fading over a wide border.
+        likeness: 0 to 1 per cell: how much it looks like this face's skin, wherever it is.
     """
 
     __slots__ = (
+        "confidence",
         "glow",
         "height_px",
         "left",
+        "likeness",
         "points",
         "size_px",
         "skin",
@@ -60,9 +64,13 @@ class FaceRegion(FacialData):
 
     skin: Grid
     glow: Grid
+    likeness: Grid
 
-    def __init__(self, points: Points, weight: float, size_px: float) -> None:
+    def __init__(
+        self, points: Points, weight: float, size_px: float, confidence: float = 1.0
+    ) -> None:
         self.points = points
+        self.confidence = confidence
         self.weight = weight
         self.size_px = size_px
         self.step = grid_step(size_px)
@@ -132,6 +140,12 @@ def grid_step(face_size_px: float) -> int:
     return step
 
 
+def odd_cells(part_of_face: float, face: FaceRegion) -> int:
+    """The odd number of grid cells nearest to a length in parts of the face's size."""
+    cells = part_of_face * face.size_px / face.step
+    return 2 * max(0, round((cells - 1) / 2)) + 1
+
+
 def _distance_px(one: Points, other: Points) -> float:
     return math.hypot(float(one[0]) - float(other[0]), float(one[1]) - float(other[1]))
 
@@ -167,3 +181,9 @@ def cell_means(pixels: Grid, target: Grid) -> Grid:
     size = (target.shape[1], target.shape[0])
     cv2.resize(pixels, size, dst=target, interpolation=cv2.INTER_AREA)
     return target
+
+
+def smooth_step(x: Grid) -> Grid:
+    """0 below 0, 1 above 1, and without corners between; a new array."""
+    x = np.minimum(np.maximum(x, np.float32(0)), np.float32(1))
+    return np.asarray(x * x * (3 - 2 * x), np.float32)

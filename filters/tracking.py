@@ -21,6 +21,8 @@ SAME = 0.4
 # Masks are drawn in whole cells, so every change of size shows a little. A size holds until the
 # face is this much larger or smaller, and does not tremble with the landmarks.
 KEEP_SIZE = 1.12
+# Weight of the newest confidence in the mean: a doubt is followed within a third of a second.
+CONFIDENCE_FOLLOWS = 0.25
 SHORTEST_S, LONGEST_S = 1 / 240, 1.0
 
 
@@ -31,6 +33,8 @@ class TrackedFace(FacialData):
         landmarks: Steadied over time.
         weight: 0 to 1, how much of it counts.
         size_px: How large it is, steadily: follows growing and shrinking in few large steps.
+
+    The landmarks' confidence is steadied as well: it falls and rises within a few pictures.
     """
 
     __slots__ = ("landmarks", "size_px", "weight")
@@ -44,10 +48,11 @@ class TrackedFace(FacialData):
 
 
 class _Track(FacialData):
-    __slots__ = ("centre", "filter", "size_px", "weight")
+    __slots__ = ("centre", "confidence", "filter", "size_px", "weight")
 
-    def __init__(self, points: FacialArray, weight: float) -> None:
-        self.filter = OneEuroFilter(points)
+    def __init__(self, face: FaceLandmarks, weight: float) -> None:
+        self.filter = OneEuroFilter(face.points())
+        self.confidence = face.confidence
         self.weight = weight
         self.size_px = 0.0
         self.locate()
@@ -109,10 +114,11 @@ class FaceTracker:
                 default=None,
             )
             if track is None:
-                track = _Track(points, 1.0 if self._is_fresh else 1 / FADE_IN_IMAGES)
+                track = _Track(landmarks, 1.0 if self._is_fresh else 1 / FADE_IN_IMAGES)
             else:
                 lost.remove(track)
                 track.filter.update(points, elapsed_s, track.size_px)
+                track.confidence += CONFIDENCE_FOLLOWS * (landmarks.confidence - track.confidence)
                 track.weight = min(1.0, track.weight + 1 / FADE_IN_IMAGES)
                 track.locate()
             seen.append(track)
@@ -120,7 +126,11 @@ class FaceTracker:
         self._tracks = seen + _faded(lost)
         self._is_fresh = self._is_fresh and not found
         return [
-            TrackedFace(FaceLandmarks(np.asarray(track.filter.value)), track.weight, track.size_px)
+            TrackedFace(
+                FaceLandmarks(np.asarray(track.filter.value), track.confidence),
+                track.weight,
+                track.size_px,
+            )
             for track in self._tracks
         ]
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from filters.cube import Look as LookFunction
 from filters.stages.background import Background, PersonSegmenter
-from filters.stages.base import FaceStage, Stage
+from filters.stages.base import FaceStage, LookingStage, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
 from filters.stages.look import Look
@@ -51,4 +51,11 @@ def default_stages(
     return tuple(special.get(stage_type) or stage_type() for stage_type in STAGE_TYPES)
 
 
-__all__ = ["STAGE_TYPES", "FaceStage", "PersonSegmenter", "Stage", "default_stages"]
+__all__ = [
+    "STAGE_TYPES",
+    "FaceStage",
+    "LookingStage",
+    "PersonSegmenter",
+    "Stage",
+    "default_stages",
+]

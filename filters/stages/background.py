@@ -11,14 +11,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from filters.compositing import FULL, Compositor, Mask
 from filters.dither import Dither
 from filters.image import Plane, YuvImage
 from filters.parameters import Parameters
-from filters.region import FaceRegion
+from filters.region import FaceRegion, smooth_step
+from filters.scaling import shrink_into
 from filters.scratch import Scratch
 from filters.stages.base import FaceStage, strength_of
 
-Mask = npt.NDArray[np.float32]
+People = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float32]
 
 # One look of the net serves so many pictures.
 LOOK_EVERY = 2
@@ -27,13 +30,13 @@ FOLLOWS = 0.6
 # A mean change of the mask beyond this is a cut, and nothing of the old mask stays.
 JUMP = 0.15
 # Where a person begins and is certain: the net's own edge is soft.
-EDGE = (0.35, 0.75)
+EDGE = (0.5, 0.9)
 # Blurred at this part of the size; width of the blur in parts of the picture's height.
 SHRINK = 4
 BLUR = (0.02, 0.09)
 LEAST_BACKGROUND = 1e-3
-# Worked on in bands that stay in the processor's cache; whole periods of the dither's pattern.
-BAND_ROWS = 32
+# From this strength on the blur hides what was there; below, it is blended with it.
+FULLY_BLURRED_AT = 0.3
 # Y, Cb, Cr along the slider: grey, white, beige, sage, blue, black.
 SHADES: Final = (
     *((126, 128, 128), (225, 128, 128), (190, 118, 134)),
@@ -44,7 +47,7 @@ SHADES: Final = (
 class PersonSegmenter(Protocol):
     """Tells people from their background."""
 
-    def segment(self, image: YuvImage) -> Mask:
+    def segment(self, image: YuvImage) -> People:
         """How much of each part of the picture is a person, 0 to 1, of any shape."""
 
 
@@ -69,12 +72,20 @@ class Background(FaceStage):
         self._picture = picture
         self._scratch = Scratch()
         self._dither = Dither()
-        self._mask: Mask | None = None
+        self._compositor = Compositor()
+        # How much of each cell is a person, and the mask that was made of it.
+        self._people: People | None = None
+        self._mask = Mask(np.zeros((1, 1), np.uint8))
         self._turn = 0
+        self._look_every = LOOK_EVERY
 
     def is_active(self, parameters: Parameters) -> bool:
         """Whether there is something to do and somebody to tell people from background."""
         return self._segmenter is not None and super().is_active(parameters)
+
+    def look_less_often(self, times: int) -> None:
+        """Let one mask serve ``times`` as many pictures as usual."""
+        self._look_every = LOOK_EVERY * times
 
     def apply(self, image: YuvImage, faces: Sequence[FaceRegion], parameters: Parameters) -> None:
         """Change the background in place."""
@@ -83,83 +94,91 @@ class Background(FaceStage):
         replace = strength_of(parameters, "background_replace")
         if self._segmenter is None or not (blur or replace):
             return
-        behind = self._behind(image, self._segmenter)
-        half = (image.u.shape[0], image.u.shape[1])
-        behind_half = self._scratch.take("behind half", half, np.float32)
-        cv2.resize(behind, half[::-1], dst=behind_half, interpolation=cv2.INTER_LINEAR)
-        colour = shade(strength_of(parameters, "background_shade"))
-        laid = self._picture
-        others = (None, None, None) if laid is None else (laid.y, laid.u, laid.v)
-        for plane, colour_of, other in zip(
-            (image.y, image.u, image.v), colour, others, strict=True
-        ):
-            mask = behind if plane is image.y else behind_half
-            if blur:
-                self._mix(plane, self._blurred(plane, behind, blur), mask, 1 - (1 - blur) ** 2)
-            if replace:
-                self._mix(plane, _fitted(other, plane.shape, colour_of), mask, replace)
+        mask = self._behind(image, self._segmenter)
+        if blur:
+            self._lay_blurred(image, mask, blur)
+        if replace:
+            self._lay_shade(image, mask, strength_of(parameters, "background_shade"), replace)
 
     def change_face(self, image: YuvImage, face: FaceRegion, parameters: Parameters) -> None:
         """Nothing: the background is not a face."""
 
     def _behind(self, image: YuvImage, segmenter: PersonSegmenter) -> Mask:
-        """How much of each pixel is background, 0 to 1, steadied; shape of luma."""
-        if self._mask is None or self._turn % LOOK_EVERY == 0:
+        """How much of each part of the picture is background, steadied."""
+        if self._people is None or self._turn % self._look_every == 0:
             newest = segmenter.segment(image)
-            if self._mask is None or _is_another_scene(self._mask, newest):
-                self._mask = newest.astype(np.float32)
+            if self._people is None or _is_another_scene(self._people, newest):
+                self._people = newest.astype(np.float32)
             else:
-                self._mask += np.float32(FOLLOWS) * (newest - self._mask)
+                self._people += np.float32(FOLLOWS) * (newest - self._people)
+            self._mask = behind(self._people)
         self._turn += 1
-        certain = np.clip((self._mask - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
-        behind = 1 - certain * certain * (3 - 2 * certain)
-        target = self._scratch.take("behind", (image.height_px, image.width_px), np.float32)
-        size = (image.width_px, image.height_px)
-        cv2.resize(behind.astype(np.float32), size, dst=target, interpolation=cv2.INTER_LINEAR)
-        return target
+        return self._mask
 
-    def _blurred(self, plane: Plane, behind: Mask, strength: float) -> Mask:
-        """The plane without its people, blurred."""
-        rows, columns = (max(1, side // SHRINK) for side in plane.shape)
-        size = (columns, rows)
-        halved = np.ascontiguousarray(plane)
-        if min(plane.shape) >= SHRINK:  # halving is quick, other factors are not
-            half = (plane.shape[1] // 2, plane.shape[0] // 2)
-            halved = np.asarray(cv2.resize(halved, half, interpolation=cv2.INTER_AREA), np.uint8)
-        small = cv2.resize(halved, size, interpolation=cv2.INTER_AREA)
-        weight = cv2.resize(behind, size, interpolation=cv2.INTER_LINEAR)
-        weight = weight + np.float32(LEAST_BACKGROUND)
-        width = BLUR[0] + (BLUR[1] - BLUR[0]) * strength
-        window = 2 * max(1, round(width * rows / 2)) + 1
-        total = small.astype(np.float32) * weight
-        for _ in range(2):
-            total = cv2.blur(total, (window, window))
-            weight = cv2.blur(weight, (window, window))
-        target = self._scratch.take("blurred", (plane.shape[0], plane.shape[1]), np.float32)
-        size = (plane.shape[1], plane.shape[0])
-        cv2.resize(np.divide(total, weight), size, dst=target, interpolation=cv2.INTER_LINEAR)
-        return target
+    def _lay_blurred(self, image: YuvImage, mask: Mask, strength: float) -> None:
+        amount = min(1.0, strength / FULLY_BLURRED_AT)
+        luma = self._blurred((image.y,), mask, strength, "y")
+        chroma = self._blurred((image.u, image.v), mask, strength, "uv")
+        for plane, layer in zip((image.y, image.u, image.v), luma + chroma, strict=True):
+            self._compositor.lay(plane, layer, mask, amount)
 
-    def _mix(self, plane: Plane, other: Mask, behind: Mask, amount: float) -> None:
-        columns = plane.shape[1]
-        for top in range(0, plane.shape[0], BAND_ROWS):
-            band = slice(top, min(top + BAND_ROWS, plane.shape[0]))
-            shape = (band.stop - band.start, columns)
-            share = self._scratch.take("share", shape, np.float32)
-            np.multiply(behind[band], np.float32(amount), out=share)
-            change = self._scratch.take("change", shape, np.float32)
-            pixels = self._scratch.take("pixels", shape, np.float32)
-            np.copyto(pixels, plane[band])
-            cv2.subtract(other[band], pixels, dst=change)
-            cv2.multiply(change, share, dst=change)
-            cv2.add(change, pixels, dst=change)
-            rounded = self._scratch.take("rounded", shape, np.uint8)
-            self._dither.round_into(rounded, change, top, 0)
-            np.copyto(plane[band], rounded)
+    def _lay_shade(self, image: YuvImage, mask: Mask, place: float, amount: float) -> None:
+        planes = (image.y, image.u, image.v)
+        laid = self._picture
+        for name, plane, colour in zip("yuv", planes, shade(place), strict=True):
+            layer = self._scratch.take("layer", (plane.shape[0], plane.shape[1]), np.uint8)
+            if laid is None:
+                layer.fill(colour)
+            else:
+                shrink_into(getattr(laid, name), layer)
+            self._compositor.lay(plane, layer, mask, amount)
+
+    def _blurred(
+        self, planes: tuple[Plane, ...], mask: Mask, strength: float, name: str
+    ) -> list[Plane]:
+        """Planes of one size without their people, blurred."""
+        rows, columns = planes[0].shape
+        small = (max(1, rows // SHRINK), max(1, columns // SHRINK))
+        weight = background_weight(mask, small)
+        width = max(1.0, (BLUR[0] + (BLUR[1] - BLUR[0]) * strength) * small[0])
+        spread = twice_blurred(weight, width)
+        layers = []
+        for number, plane in enumerate(planes):
+            pixels = self._scratch.take("small", small, np.uint8)
+            shrink_into(plane, pixels)
+            total = twice_blurred(np.multiply(pixels, weight), width)
+            # Dithered while it is small: a blurred wall has gradients that would show steps.
+            self._dither.round_into(pixels, np.divide(total, spread, out=total), 0, 0)
+            layer = self._scratch.take(f"{name} {number}", (rows, columns), np.uint8)
+            cv2.resize(pixels, (columns, rows), dst=layer, interpolation=cv2.INTER_LINEAR)
+            layers.append(layer)
+        return layers
 
 
-def _is_another_scene(mask: Mask, newest: Mask) -> bool:
-    return mask.shape != newest.shape or float(np.abs(newest - mask).mean()) > JUMP
+def behind(people: People) -> Mask:
+    """Where the background is, from how much of each cell is a person."""
+    certain = smooth_step((people - np.float32(EDGE[0])) * np.float32(1 / (EDGE[1] - EDGE[0])))
+    return Mask(np.rint((1 - certain) * FULL).astype(np.uint8))
+
+
+def background_weight(mask: Mask, shape: tuple[int, int]) -> Weights:
+    """How much each pixel of a small picture counts as background: a little even people do."""
+    codes = cv2.resize(mask.codes, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.multiply(codes, np.float32(1 / FULL), dtype=np.float32) + np.float32(LEAST_BACKGROUND)
+
+
+def twice_blurred(values: Weights, width: float) -> Weights:
+    """After two box blurs of any width from 1 on: between whole widths, a mix; a new array."""
+    narrow = 2 * int((width - 1) / 2) + 1
+    once = cv2.blur(values, (narrow, narrow))
+    twice, wider = (np.asarray(cv2.blur(once, (w, w)), np.float32) for w in (narrow, narrow + 2))
+    wider -= twice
+    wider *= np.float32((width - narrow) / 2)
+    return np.add(twice, wider, out=wider)
+
+
+def _is_another_scene(people: People, newest: People) -> bool:
+    return people.shape != newest.shape or float(np.abs(newest - people).mean()) > JUMP
 
 
 def shade(part: float) -> tuple[int, int, int]:
@@ -169,11 +188,3 @@ def shade(part: float) -> tuple[int, int, int]:
         round(float(np.interp(part, places, column))) for column in zip(*SHADES, strict=True)
     )
     return y, cb, cr
-
-
-def _fitted(other: Plane | None, shape: tuple[int, ...], colour: int) -> Mask:
-    if other is None:
-        return np.full(shape, colour, np.float32)
-    size = (shape[1], shape[0])
-    scaled = cv2.resize(np.ascontiguousarray(other), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(scaled, np.float32)

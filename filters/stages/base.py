@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from filters.image import YuvImage
 from filters.parameters import MAXIMUM, Parameters
@@ -31,6 +31,14 @@ class Stage(Protocol):
             faces: All faces in the picture; empty when none was found or asked for.
             parameters: All strengths; the stage reads its own.
         """
+
+
+@runtime_checkable
+class LookingStage(Protocol):
+    """A stage with a net of its own, which looks at some of the pictures only."""
+
+    def look_less_often(self, times: int) -> None:
+        """Look at one of ``times`` pictures that it would look at; 1 is usual."""
 
 
 class FaceStage(ABC):

@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from filters.dither import Dither
 from filters.image import BLACK_Y, NEUTRAL_CHROMA, YuvImage
-from filters.region import FaceRegion, Grid, cell_means, load_padded, scale_up
+from filters.region import (
+    FaceRegion,
+    Grid,
+    cell_means,
+    load_padded,
+    odd_cells,
+    scale_up,
+    smooth_step,
+)
 from filters.scratch import Scratch
 from filters.stages.base import StrengthStage
 
@@ -26,8 +34,10 @@ SHADOW_PART, HIGHLIGHT_PART = 0.18, 0.2
 CHROMA_FOLLOWS = 0.6
 CHROMA_GAIN_LIMIT = 0.25
 DARKEST_GAIN_BASE = 8.0
-# Cells of the grid whose mean light decides.
-WINDOW = 3
+# The light around a place decides: the mean over this part of the face, wider than texture, which
+# the curve's slopes would flatten on light skin and coarsen on dark skin. Texture is not finer on
+# small faces, so it is this wide at least.
+AROUND, LEAST_AROUND_PX = 0.09, 15
 
 Curve = npt.NDArray[np.float32]
 
@@ -63,8 +73,9 @@ class Brighten(StrengthStage):
         pixels, lift = (take(name, face.shape, np.float32) for name in ("pixels", "lift"))
         np.copyto(pixels, luma)
         cells = cell_means(pixels, take("cells", face.grid_shape, np.float32))
-        cv2.blur(cells, (WINDOW, WINDOW), dst=cells)
-        gained = np.interp(cells, np.arange(256), self._lifts).astype(np.float32)
+        width = window(face)
+        cv2.blur(cells, (width, width), dst=cells)
+        gained = lift_of(cells, self._lifted_by)
         gained *= face.glow * np.float32(face.weight)
         np.add(scale_up(gained, lift), pixels, out=lift)
         # What is lighter than its surroundings ends at white, unless it came in beyond.
@@ -100,11 +111,22 @@ class Brighten(StrengthStage):
         return scale_up(face.glow, mask)
 
 
+def window(face: FaceRegion) -> int:
+    """Side of the square whose mean light decides, in cells, odd."""
+    return max(odd_cells(AROUND, face), 2 * (LEAST_AROUND_PX // (2 * face.step)) + 1)
+
+
+def lift_of(luma: Grid, strength: float) -> Grid:
+    """What is added to these luma code values at a strength from 0 to 1; a new array."""
+    tone = (luma - np.float32(BLACK_Y)) * np.float32(1 / (WHITE_Y - BLACK_Y))
+    shape = smooth_step(tone * np.float32(1 / SHADOW_PART))
+    shape *= smooth_step((1 - tone) * np.float32(1 / HIGHLIGHT_PART))
+    return np.multiply(shape, np.float32(LIFT * strength), out=shape)
+
+
 def lift_curve(strength: float) -> Curve:
     """What is added to each luma code value at a strength from 0 to 1, shape (256,)."""
-    tone = (np.arange(256) - BLACK_Y) / (WHITE_Y - BLACK_Y)
-    shape = _smooth_step(tone / SHADOW_PART) * _smooth_step((1 - tone) / HIGHLIGHT_PART)
-    return np.asarray(LIFT * strength * shape, np.float32)
+    return lift_of(np.arange(256, dtype=np.float32), strength)
 
 
 def gain_curve(lift: Curve) -> Curve:
@@ -112,8 +134,3 @@ def gain_curve(lift: Curve) -> Curve:
     above_black = np.maximum(np.arange(256) - BLACK_Y, DARKEST_GAIN_BASE)
     gain = np.minimum(CHROMA_FOLLOWS * lift / above_black, CHROMA_GAIN_LIMIT)
     return np.asarray(gain, np.float32)
-
-
-def _smooth_step(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas, smooth_step
+from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
+from filters.region import smooth_step
 from filters.stages.paint import PaintStage
 
 EYE_SOFTNESS = 0.02

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas, smooth_step
+from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
-from filters.region import Grid, Points
+from filters.region import Grid, Points, smooth_step
 from filters.stages.base import strength_of
 from filters.stages.paint import PaintStage
 
@@ -46,6 +46,11 @@ LID_SHADES: Final[Palette] = (
 BROW_SHADES: Final[Palette] = ((-3.0, 5.0, 0.25), (-7.0, 9.0, 0.4), (-1.0, 3.0, 0.55))
 
 LIP_SOFTNESS, LIP_COVER = 0.022, 0.8
+# Lips are pinker than the skin beside them by 4 to 20 steps of Cb and Cr together at mid light, on
+# faces of all tones; a hand is not. What loses this much Cr is cloth. Widths are parts of the face.
+PINKER, GREENEST, LEAST_LIGHT = (1.0, 4.0), -8.0, 0.2
+LIP_AROUND, LIPS_BESIDE = 0.05, 0.14
+SEEN = (0.25, 0.5)
 BLUSH_RADIUS, BLUSH_COVER = 0.2, 0.75
 # From the middle of the cheek towards the cheekbone.
 BLUSH_CENTRES = ((50, 117), (280, 346))
@@ -76,9 +81,35 @@ def lay_lipstick(canvas: Canvas, strength: float, parameters: Parameters) -> Non
     """Colour the lips, not what an open mouth shows between them."""
     points = canvas.face.points
     lips = canvas.mask([points[mesh.LIPS]], LIP_SOFTNESS, without=[points[mesh.MOUTH]])
+    lips *= lip_evidence(canvas, canvas.mask([points[mesh.LIPS]], LIP_SOFTNESS))
     _lay(
         canvas, lips * np.float32(strength * LIP_COVER), LIP_SHADES, _shade(parameters, "lipstick")
     )
+
+
+def lip_evidence(canvas: Canvas, lips: Grid) -> Grid:
+    """How much each cell may be lips, 0 to 1: not a hand, a mask or a glass before them.
+
+    On every skin tone lips are pinker than the skin close around them, Cb and Cr together, by an
+    amount that goes with the light; a hand is not, and cloth is of another colour altogether.
+
+    Args:
+        canvas: The face.
+        lips: Where lips and mouth should be, 0 to 1.
+    """
+    beside = np.maximum(canvas.blurred(lips, LIPS_BESIDE) - lips, 0) * canvas.inside
+    total = max(float(beside.sum()), 1e-3)
+    light = np.float32(1 / max(canvas.light(), LEAST_LIGHT))
+    u, v = (
+        (canvas.blurred(plane, LIP_AROUND) - np.float32(np.vdot(plane, beside) / total)) * light
+        for plane in (canvas.u, canvas.v)
+    )
+    pinker = smooth_step((u + v - np.float32(PINKER[0])) * np.float32(1 / (PINKER[1] - PINKER[0])))
+    pinker *= smooth_step((v - np.float32(GREENEST)) * np.float32(-1 / GREENEST))
+    # Where most of the mouth is seen to be lips, so are its paler parts.
+    share = float(np.vdot(pinker, lips)) / max(float(lips.sum()), 1e-3)
+    part = np.float32(min(max((share - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0))
+    return pinker + part * (1 - pinker)
 
 
 def lay_blush(canvas: Canvas, strength: float, parameters: Parameters) -> None:
@@ -110,6 +141,7 @@ def lay_eye_shadow(canvas: Canvas, strength: float, parameters: Parameters) -> N
         _lid(points, LEFT_LID, LEFT_BROW_EDGE),
     ]
     shadow = canvas.mask(lids, LID_SOFTNESS)
+    shadow *= canvas.face.likeness  # not on hair, nor on the rims of glasses
     amount = shadow * np.float32(strength * LID_COVER)
     _lay(canvas, amount, LID_SHADES, _shade(parameters, "eye_shadow"))
 

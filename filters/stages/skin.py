@@ -7,11 +7,11 @@ work alike on every skin. Ours.
 import numpy as np
 
 from filters import mesh
-from filters.canvas import Canvas, smooth_step
+from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
-from filters.region import Grid
-from filters.stages.brighten import DARKEST_GAIN_BASE, lift_curve
+from filters.region import Grid, smooth_step
+from filters.stages.brighten import DARKEST_GAIN_BASE, lift_of
 from filters.stages.paint import PaintStage
 
 # Tone: steps of luma at full strength relative to the lift of "brighten", and what chroma
@@ -19,13 +19,16 @@ from filters.stages.paint import PaintStage
 TONE_LIFT, TONE_CHROMA = 0.85, 0.6
 TAN_CHROMA = 1.3
 # The light around a place decides, not the grain at it.
-TONE_AROUND = 0.03
+TONE_AROUND = 0.07
 ROSY_V, ROSY_U = 6.0, -1.5
 # Colour shows every border, so it fades over a wider one than the mask has.
 ROSY_FADE = 0.12
 # A spot is this many deviations from the skin around it, which is this wide (parts of the face).
 SPOT_AROUND, SPOT_FROM, SPOT_TO = 0.11, 0.6, 1.8
+# What differs by much more is no spot but hair, a rim, a shadow's edge.
+SPOT_LAST, NO_SPOT = 5.0, 9.0
 SPOT_FILLED, SPOT_COLOUR = 0.85, 0.9
+# At mid light; contrasts of a skin go with the light on it.
 LEAST_DEVIATION = 1.5
 CIRCLE_SOFTNESS, CIRCLE_FILLED, CIRCLE_COLOUR = 0.045, 0.6, 0.5
 FOLD_WIDTH, FOLD_AROUND, FOLD_FILLED = 0.05, 0.13, 0.65
@@ -44,8 +47,7 @@ class Skin(PaintStage):
 def change_tone(canvas: Canvas, strength: float, _: Parameters) -> None:
     """Lighter or tanned: a curve on luma, and chroma in proportion so that the hue stays."""
     light = canvas.blurred(canvas.y, TONE_AROUND)
-    lift = np.interp(light, np.arange(256), lift_curve(1.0)).astype(np.float32)
-    lift *= np.float32(TONE_LIFT * strength)
+    lift = lift_of(light, TONE_LIFT * strength)
     canvas.dy += lift * canvas.face.glow
     follows = TONE_CHROMA if strength > 0 else -TAN_CHROMA
     gain = lift * np.float32(follows) / np.maximum(canvas.y - BLACK_Y, DARKEST_GAIN_BASE)
@@ -68,10 +70,12 @@ def take_spots(canvas: Canvas, strength: float, _: Parameters) -> None:
     weight = canvas.blurred(skin, SPOT_AROUND) + np.float32(1e-3)
     around = [canvas.blurred(plane * skin, SPOT_AROUND) / weight for plane in _planes(canvas)]
     y, u, v = (plane - mean for plane, mean in zip(_planes(canvas), around, strict=True))
-    deviation = max(canvas.on_skin(y * y) ** 0.5, LEAST_DEVIATION)
-    redness = max(canvas.on_skin(v * v) ** 0.5, LEAST_DEVIATION / 2)
+    least = LEAST_DEVIATION * canvas.light()
+    deviation = max(canvas.on_skin(y * y) ** 0.5, least)
+    redness = max(canvas.on_skin(v * v) ** 0.5, least / 2)
     strangeness = np.maximum(-y / np.float32(deviation), v / np.float32(redness))
     spots = smooth_step((strangeness - SPOT_FROM) / (SPOT_TO - SPOT_FROM)) * skin
+    spots *= smooth_step((NO_SPOT - strangeness) / (NO_SPOT - SPOT_LAST))
     spots *= np.float32(strength)
     canvas.dy += np.float32(SPOT_FILLED) * spots * np.maximum(-y, 0)
     canvas.du -= np.float32(SPOT_COLOUR) * spots * u
@@ -112,7 +116,7 @@ def soften_folds(canvas: Canvas, strength: float, _: Parameters) -> None:
 def take_shine(canvas: Canvas, strength: float, _: Parameters) -> None:
     """Pull what is much lighter than the skin towards it."""
     offset = canvas.y - np.float32(canvas.on_skin(canvas.y))
-    deviation = max(canvas.on_skin(offset * offset) ** 0.5, LEAST_DEVIATION)
+    deviation = max(canvas.on_skin(offset * offset) ** 0.5, LEAST_DEVIATION * canvas.light())
     excess = np.maximum(offset - np.float32(GLOSS_FROM * deviation), 0)
     canvas.dy -= np.float32(GLOSS_TAKEN * strength) * excess * canvas.face.skin
 

@@ -21,8 +21,6 @@ OnProgress = Callable[[int, int | None], None]
 
 # Group pictures; each further face costs only time here.
 MAX_FACES = 5
-# Nobody waits for the next picture here, so the landmarks may see more of it.
-LONG_SIDE_PX, SHORT_SIDE_PX = 1280, 720
 
 
 def filter_file(
@@ -106,9 +104,7 @@ def _opened(source: Path, target: Path) -> Iterator[tuple[InputContainer, Path, 
             if not opened.streams.video:
                 raise MediaError(f"{source.name} holds no picture")
             _check_kinds(target, _is_picture(opened))
-            detector = MediaPipeFaceMesh(
-                MAX_FACES, long_side_px=LONG_SIDE_PX, short_side_px=SHORT_SIDE_PX
-            )
+            detector = MediaPipeFaceMesh(MAX_FACES, thorough=_is_picture(opened))
             try:
                 yield opened, unfinished, detector
             finally:

@@ -24,14 +24,18 @@ import filters.region
 import filters.tracking
 from benchmarks.quality import FaceAreas
 from filters.canvas import Painter
+from filters.face_search import FaceSearch
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
+from filters.mediapipe_wheel import open_wheel
 from filters.motion import FaceMotion
 from filters.one_euro import OneEuroFilter
 from filters.parameters import Parameters
 from filters.pipeline import Applied, Pipeline
-from filters.stages.shape import Warp
+from filters.roi import FaceRoi
+from filters.texture import TexturePatch
 from filters.tracking import TrackedFace, _Track
+from filters.warp import Warp
 from tests.filter_faces import KnownFaces, face_at, grainy_image, region_in
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -54,7 +58,10 @@ def every_kind() -> list[FacialData]:
         landmarks,
         OneEuroFilter(points),
         TrackedFace(landmarks),
-        _Track(points, 1.0),
+        _Track(landmarks, 1.0),
+        FaceRoi.around(np.asarray(points)),
+        FaceSearch(open_wheel()),
+        TexturePatch(*(np.ones((9, 9), np.float32) for _ in range(3))),
         FaceMotion(image, face_at(128, 128, 120)),
         region_in(image, face_at(128, 128, 120)),
         Warp(region_in(image, face_at(128, 128, 120)), image),
@@ -230,7 +237,7 @@ def test_the_one_way_in_is_deliberate():
     assert isinstance(points, FacialArray)
     assert np.asarray(points)[0, 0] == np.float32(SECRET)
     public = [name for name in dir(FaceLandmarks) if not name.startswith("_")]
-    assert public == ["points"]
+    assert public == ["confidence", "points"]  # the first is one number, about the detector
 
 
 def test_what_a_call_reports_holds_nothing_of_a_face():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import filters
-from benchmarks.filter_quality import Quality, measure
+from benchmarks.filter_measure import Quality
+from benchmarks.filter_quality import measure
 from benchmarks.filter_report import write_report
 from benchmarks.filter_scenes import astronaut, in_tone, scene
 from mediasrv.processing.face_pipeline import open_detector
@@ -57,9 +58,39 @@ def test_timings_and_quality_have_the_rows_that_readers_expect(monkeypatch, caps
         assert set(row) == {"preset", "size", "faces", "p50_ms", "p95_ms", "stages"}
         assert 0 < row["p50_ms"] <= row["p95_ms"]
         assert "landmarks" in row["stages"]
-    assert result["quality"] == [{"metric": "one", "value": 0.5, "limit": "< 1", "passed": True}]
+    *times, one = result["quality"]
+    assert one == {"metric": "one", "value": 0.5, "limit": "< 1", "passed": True}
+    assert [row["metric"] for row in times] == ["time_no_face_p50_ms"]
     assert "natural" in capsys.readouterr().out
     assert (tmp_path / "report.html").read_text().count("<img") == 6
+
+
+def test_limits_on_time_are_for_one_face_at_720p():
+    def row(preset: str, faces: int, p50_ms: float, p95_ms: float) -> dict[str, object]:
+        spent = {"p50_ms": p50_ms, "p95_ms": p95_ms, "stages": {}}
+        return {"preset": preset, "size": "720p", "faces": faces, **spent}
+
+    rows = [
+        row("natural", 1, 3, 7),
+        row("all", 1, 13, 14),
+        row("natural+blur", 1, 8, 9),
+        row("natural", 0, 2, 3),
+        row("natural", 4, 99, 99),
+    ]
+    kept = {quality.metric: quality.passed for quality in filters._times_kept(rows)}
+    assert kept == {
+        "time_natural_p50_ms": True,
+        "time_natural_p95_ms": False,
+        "time_all_p50_ms": False,
+        "time_of_blur_p50_ms": True,
+        "time_no_face_p50_ms": True,
+    }
+
+
+def test_a_short_soak_finds_memory_flat():
+    row = filters.soak(0.02)
+    assert row.metric == "memory_growth_0.02_minutes_mb"
+    assert row.passed
 
 
 def test_a_missed_limit_is_marked(tmp_path):

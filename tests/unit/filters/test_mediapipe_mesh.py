@@ -1,16 +1,20 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 
 from benchmarks.quality import image_of_rgb
 from filters import mediapipe_mesh, mesh
 from filters.errors import FilterError, ModelMissing
+from filters.face_search import FaceSearch
 from filters.image import YuvImage
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
-from filters.mediapipe_mesh import MediaPipeFaceMesh, draw_face
-from tests.filter_faces import STILLS, grainy_image, look, portrait, read_images, strided
+from filters.mediapipe_graph import on_the_calling_thread
+from filters.mediapipe_mesh import SEARCH_EVERY, MediaPipeFaceMesh, draw_face
+from tests.filter_faces import STILLS, grainy_image, look, planes, portrait, read_images, strided
 
 
 def flat(face: FaceLandmarks) -> np.ndarray:
@@ -82,10 +86,41 @@ def test_a_4k_picture_works(detector):
     assert len(look(detector, image_of_rgb(draw_face(3840, 2160)))) == 1
 
 
-def test_a_picture_on_end_is_seen_as_sharply_as_one_lying(detector):
-    assert detector._input_size(YuvImage.blank(1280, 720)) == (640, 360)
-    assert detector._input_size(YuvImage.blank(720, 1280)) == (360, 640)
-    assert detector._input_size(YuvImage.blank(101, 99)) == (100, 100)
+def test_small_faces_are_found_in_squares_of_the_picture(media):
+    still = read_images(media / "still_five_people_sunglasses.jpg")[0]
+    mesh, at_once = MediaPipeFaceMesh(max_faces=5), MediaPipeFaceMesh(max_faces=5, thorough=True)
+    try:
+        counts = [len(mesh.detect(still)) for _ in range(24)]
+        assert len(at_once.detect(still)) == 5
+    finally:
+        mesh.close()
+        at_once.close()
+    assert counts[-1] == 5
+
+
+@pytest.mark.parametrize("size_px", [95, 130, 200, 500])
+def test_faces_from_a_twentieth_of_a_wide_picture_on_are_found(detector, size_px):
+    large = YuvImage.blank(1280, 720)
+    for plane in planes(large):
+        plane[:] = 110
+    part = image_of_rgb(cv2.resize(astronaut_head(), (size_px * 2, size_px * 2)))
+    x, y = 900 - size_px, 300 - min(size_px, 200)
+    x, y = min(x, 1280 - 2 * size_px) // 2 * 2, max(0, min(y, 720 - 2 * size_px)) // 2 * 2
+    rows, columns = min(2 * size_px, 720 - y), min(2 * size_px, 1280 - x)
+    large.y[y : y + rows, x : x + columns] = part.y[:rows, :columns]
+    for target, source in ((large.u, part.u), (large.v, part.v)):
+        target[y // 2 : (y + rows) // 2, x // 2 : (x + columns) // 2] = source[
+            : rows // 2, : columns // 2
+        ]
+    found = [face for _ in range(8) for face in detector.detect(large)]
+    assert found
+    middle = flat(found[-1]).mean(axis=0)
+    assert x < middle[0] < x + columns
+    assert y < middle[1] < y + rows
+
+
+def astronaut_head() -> np.ndarray:
+    return skimage.data.astronaut()[0:260, 100:360]
 
 
 def test_strided_planes_give_the_same_points():
@@ -136,30 +171,71 @@ def test_a_graph_that_is_not_ours_is_refused(monkeypatch):
         MediaPipeFaceMesh()
 
 
-def searches(max_faces: int, found_per_look: list[int]) -> list[bool]:
-    """Which looks would search, when so many faces were found at each."""
-    mesh = MediaPipeFaceMesh(max_faces)
-    due = []
-    for found in found_per_look:
-        due.append(mesh._is_search_due())
-        mesh._following = found
+class Watched:
+    """A detector of which we see when it searches."""
+
+    def __init__(self, monkeypatch, max_faces: int = 1) -> None:
+        self.mesh = MediaPipeFaceMesh(max_faces)
+        self.searches = 0
+        search = self.mesh._searcher.search_next
+
+        def counted(searcher, image):
+            self.searches += 1
+            return search(image)
+
+        monkeypatch.setattr(FaceSearch, "search_next", counted)
+
+    def has_searched(self, step) -> bool:
+        before = self.searches
+        step()
+        return self.searches > before
+
+
+def test_a_followed_face_is_not_searched_for_again(monkeypatch):
+    watched, image = Watched(monkeypatch), portrait()
+    due = [watched.has_searched(lambda: watched.mesh.detect(image)) for _ in range(9)]
+    due += [watched.has_searched(lambda: watched.mesh.scout(image)) for _ in range(3)]
+    watched.mesh.close()
+    assert due == [True] + [False] * 11
+
+
+def test_a_lost_face_is_searched_for_at_every_look(monkeypatch):
+    watched = Watched(monkeypatch)
+    pictures = [portrait()] * 2 + [YuvImage.blank(512, 512)] * 3
+    due = [watched.has_searched(lambda p=p: watched.mesh.detect(p)) for p in pictures]
+    watched.mesh.close()
+    assert due == [True, False, True, True, True]
+
+
+def test_with_room_for_more_faces_searches_fall_between_the_looks(monkeypatch):
+    watched, image = Watched(monkeypatch, max_faces=4), portrait()
+    looks, scouts = [], []
+    for _ in range(24):
+        looks.append(watched.has_searched(lambda: watched.mesh.detect(image)))
+        scouts.append(watched.has_searched(lambda: watched.mesh.scout(image)))
+    watched.mesh.close()
+    assert sum(looks) == 1
+    assert 24 // SEARCH_EVERY - 1 <= sum(scouts) <= 24 // SEARCH_EVERY + 1
+
+
+def test_nobody_scouting_the_looks_search_themselves(monkeypatch):
+    watched, image = Watched(monkeypatch, max_faces=4), portrait()
+    due = [watched.has_searched(lambda: watched.mesh.detect(image)) for _ in range(20)]
+    watched.mesh.close()
+    assert 3 <= sum(due) <= 6
+
+
+def test_what_a_scout_has_found_the_next_look_knows(media):
+    crowd = read_images(media / "still_four_people_mixed_tones.jpg")[0]
+    mesh = MediaPipeFaceMesh(max_faces=4)
+    mesh.detect(crowd)
+    mesh._followed = mesh._followed[:1]
+    for _ in range(8):
+        mesh._looks_since_search = SEARCH_EVERY
+        mesh.scout(crowd)
+    found = len(mesh.detect(crowd))
     mesh.close()
-    return due
-
-
-def test_a_followed_face_is_not_searched_for_again():
-    assert searches(1, [0, 0, 1, 1, 1, 1, 1, 1, 1]) == [True] * 3 + [False] * 6
-
-
-def test_a_lost_face_is_searched_for_at_every_look():
-    assert searches(1, [1, 1, 0, 0, 0]) == [True, False, False, True, True]
-
-
-def test_with_room_for_more_faces_one_look_of_five_searches():
-    due = searches(4, [1] * 20)
-    assert due[:3] == [True] * 3
-    assert sum(due[3:]) == 4
-    assert searches(4, [4] * 20) == [True] + [False] * 19
+    assert found == 4
 
 
 def test_a_face_that_comes_later_is_found_beside_the_first(media):
@@ -180,9 +256,11 @@ def test_a_face_that_comes_later_is_found_beside_the_first(media):
     assert counts[-1] == 4
 
 
-def test_threads_and_executor_must_be_where_they_were():
+def test_a_graph_of_another_wheel_is_refused():
     with pytest.raises(ModelMissing, match="not the one we know"):
-        mediapipe_mesh._adapted("node { }")
+        on_the_calling_thread("node {\n}\n", nets=1)
+    with pytest.raises(ModelMissing, match="not the one we know"):
+        mediapipe_mesh._landmark_graph('node {\n  name: "facelandmarkcpu__x"\n}\n')
 
 
 @pytest.mark.parametrize("damage", ["short", "tag", "empty"])
@@ -192,11 +270,10 @@ def test_an_answer_in_another_format_is_an_error(damage):
         entry[name] = value
     entry["x"], entry["y"], entry["z"] = 0.25, 0.5, -0.1
     whole = entry.tobytes()
-    points = np.asarray(mediapipe_mesh._read_landmarks(whole, 640, 360).points())
-    assert np.allclose(points, (160, 180, -64))
+    assert np.allclose(mediapipe_mesh.read_landmarks(whole), (0.25, 0.5, -0.1))
     damaged = {"short": whole[:-17], "tag": b"\x0b" + whole[1:], "empty": b""}[damage]
     with pytest.raises(FilterError, match="unknown format"):
-        mediapipe_mesh._read_landmarks(damaged, 640, 360)
+        mediapipe_mesh.read_landmarks(damaged)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,11 @@ def test_a_missing_model_is_named(monkeypatch, tmp_path):
 
 
 def test_a_wheel_for_another_system_is_named(monkeypatch, tmp_path):
-    for needed in (mediapipe_wheel.FACE_GRAPH, *mediapipe_wheel.MODELS):
+    for needed in (
+        mediapipe_wheel.FACE_GRAPH,
+        mediapipe_wheel.SEARCH_GRAPH,
+        *mediapipe_wheel.MODELS,
+    ):
         (tmp_path / needed).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / needed).touch()
     pretend_package(monkeypatch, tmp_path)
@@ -140,7 +144,11 @@ def test_a_wheel_for_another_system_is_named(monkeypatch, tmp_path):
 
 
 def test_a_broken_extension_is_named_and_not_kept(monkeypatch, tmp_path):
-    for needed in (mediapipe_wheel.FACE_GRAPH, *mediapipe_wheel.MODELS):
+    for needed in (
+        mediapipe_wheel.FACE_GRAPH,
+        mediapipe_wheel.SEARCH_GRAPH,
+        *mediapipe_wheel.MODELS,
+    ):
         (tmp_path / needed).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / needed).touch()
     (tmp_path / "python").mkdir()

@@ -92,13 +92,13 @@ def test_a_trembling_mask_is_steadied_and_a_cut_is_not():
     person.shift = 1
     trembled = image.copy()
     stage.apply(trembled, [], REPLACE)
-    assert stage._mask is not None
-    assert 0 < stage._mask[0, 21] < 1
-    assert stage._mask[0, 43] == pytest.approx(FOLLOWS)
+    assert stage._people is not None
+    assert 0 < stage._people[0, 21] < 1
+    assert stage._people[0, 43] == pytest.approx(FOLLOWS)
     person.shift = 25
     for _ in range(LOOK_EVERY):
         stage.apply(image.copy(), [], REPLACE)
-    assert set(np.unique(stage._mask)) == {0.0, 1.0}
+    assert set(np.unique(stage._people)) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (17, 15), (641, 361), (1920, 1080)])

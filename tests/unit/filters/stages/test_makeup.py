@@ -9,7 +9,7 @@ from filters.image import YuvImage
 from filters.parameters import Parameters
 from filters.stages import makeup
 from filters.stages.makeup import MakeUp, pick
-from tests.filter_faces import face_at, grainy_image, region_in, same
+from tests.filter_faces import face_at, grainy_image, paint_lips, region_in, same
 
 PALETTES = {
     "lipstick": makeup.LIP_SHADES,
@@ -33,6 +33,7 @@ def chroma_at(plane: np.ndarray, face, numbers) -> float:
 @pytest.mark.parametrize("name", PALETTES)
 def test_a_shade_changes_the_colour_all_along_its_slider(name):
     image, face = grainy_image(640, 480), face_at(320, 240, 260)
+    paint_lips(image, face)
     results = [
         made_up(image, face, **{name: 80, f"{name}_shade": shade}) for shade in (0, 35, 70, 100)
     ]
@@ -50,6 +51,7 @@ def test_a_palette_is_walked_from_end_to_end_without_jumps(palette):
 
 def test_lipstick_reddens_lips_and_nothing_beside_them():
     image, face = grainy_image(640, 480), face_at(320, 240, 260)
+    paint_lips(image, face)
     result = made_up(image, face, lipstick=100, lipstick_shade=50)
     lip = (0, 17, 267, 37, 84, 314)
     assert chroma_at(result.v, face, lip) > chroma_at(image.v, face, lip) + 8
@@ -62,6 +64,7 @@ def test_lipstick_reddens_lips_and_nothing_beside_them():
 
 def test_the_inside_of_an_open_mouth_keeps_its_colour():
     image, face = grainy_image(1280, 960), face_at(640, 480, 600, mouth=0.2)
+    paint_lips(image, face)
     result = made_up(image, face, lipstick=100)
     points = np.asarray(face.points())
     x, y = (points[13, :2] + points[14, :2]) / 2

@@ -6,7 +6,9 @@ from filters import plain
 from filters.image import YuvImage
 from filters.parameters import MINIMA, Parameters
 from filters.presets import PRESETS
-from filters.stages.shape import SHAPES, STEEPEST, Shape, Warp, frontness, make_warp
+from filters.stages.shape import Shape, frontness, make_warp
+from filters.stages.shape_sliders import SHAPES
+from filters.warp import STEEPEST, Warp
 from tests.filter_faces import face_at, grainy_image, look, planes, portrait, region_in, same
 
 EXTREMES = [
