@@ -93,11 +93,13 @@ export class Publisher {
     const height = sender.track?.getSettings?.().height ?? 0;
     try {
       const parameters = sender.getParameters();
-      // A server without simulcast leaves one encoding, the first one: then that is the best.
+      // A server without simulcast leaves fewer encodings, one or two: the last one is the best then.
       Object.assign(parameters.encodings.at(-1), this.#best);
+      const hasSimulcast = /^a=simulcast:/m.test(this.pc.remoteDescription?.sdp ?? "");
       for (const encoding of parameters.encodings.slice(0, -1)) {
         const { minHeight } = LOWER.find(({ rid }) => rid === encoding.rid);
-        encoding.active = this.#wanted.includes(encoding.rid) && height >= minHeight;
+        const isWanted = hasSimulcast && this.#wanted.includes(encoding.rid);
+        encoding.active = isWanted && height >= minHeight;
       }
       parameters.degradationPreference = "maintain-resolution";
       await sender.setParameters(parameters);
