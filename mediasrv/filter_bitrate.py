@@ -6,7 +6,7 @@ above what they receive, so a low one means something only if it is below what t
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 INTERVAL_S = 1.0
 # Hosts send little while nobody moves; what they sent in this many intervals is what they can.
@@ -51,11 +51,12 @@ class FilterBitrate:
         """Count a filtered frame."""
         self._out_bytes += payload_bytes
 
-    def choose(self, estimates_bps: Sequence[float], now: float) -> int | None:
+    def choose(self, estimates_bps: Iterable[float], now: float) -> int | None:
         """Return a new target if it is time for one and it differs; call it often.
 
         Args:
-            estimates_bps: What each viewer says it can receive; who says nothing is left out.
+            estimates_bps: What each viewer says it can receive; who says nothing is left out. Read
+                only when it is time.
             now: Seconds.
         """
         if self._began_at is None:
@@ -68,7 +69,7 @@ class FilterBitrate:
         if not host_bps:
             return None
         self._host_bps.append(host_bps)
-        self._follow_viewers(_most(estimates_bps), sent_bps, now)
+        self._follow_viewers(_most(list(estimates_bps)), sent_bps, now)
         return self._news()
 
     def _follow_viewers(self, narrow_bps: float | None, sent_bps: float, now: float) -> None:

@@ -6,7 +6,7 @@ frame, and so does a host who comes back with the filter on when no worker can b
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from mediasrv.errors import ConsentMissing, MediaError
@@ -165,7 +165,7 @@ class FilterSwitch:
         if self._stream is not None:
             self._stream.feed(frame)
 
-    def follow(self, estimates_bps: Sequence[float], now: float) -> None:
+    def follow(self, estimates_bps: Iterable[float], now: float) -> None:
         """Let the bitrate follow what viewers say they can receive; call it often."""
         target_bps = self._bitrate.choose(estimates_bps, now)
         if target_bps is not None and self._stream is not None:

@@ -215,7 +215,7 @@ class RoomMedia:
         """Let the relay do what is due."""
         self.broadcast.tick(now)
         told = (each.estimate_bps for each in self.broadcast.subscriptions.values())
-        self.filter.follow([bps for bps in told if bps is not None], now)
+        self.filter.follow((bps for bps in told if bps is not None), now)
 
     def close(self, reason: str) -> None:
         """End every transport of the room."""
