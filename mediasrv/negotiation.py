@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mediasrv.errors import NegotiationError, UnsupportedCodec
 from mediasrv.media import Codec
-from mediasrv.relay.forwarder import FIRST_SEQUENCE_MAX, Retransmission
+from mediasrv.relay.forwarder import FIRST_SEQUENCE_MAX
+from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.rtp import (

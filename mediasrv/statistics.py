@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mediasrv.delays import DelayHistogram, quantile_s
 from mediasrv.relay.broadcast import Broadcast
-from mediasrv.relay.forwarder import ForwarderCounters
+from mediasrv.relay.outlet import ForwarderCounters
 from mediasrv.relay.reception import Reception
 from mediasrv.relay.subscription import Subscription
 from mediasrv.rooms import PeerId

@@ -6,12 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mediasrv.relay import rtcp, rtp
-from mediasrv.relay.packets import (
-    OUTLET_BUFFER_MIN_BYTES,
-    RUN_BYTES_MAX,
-    RUN_PACKETS_MAX,
-    ExtensionIds,
-)
+from mediasrv.relay.layout import OUTLET_BUFFER_MIN_BYTES, RUN_BYTES_MAX, RUN_PACKETS_MAX
+from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import IncomingTrack
 from mediasrv.relay.subscription import OutgoingTrack
 

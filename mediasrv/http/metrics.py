@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from mediasrv.delays import BOUNDS_S, DelayHistogram
 from mediasrv.relay.broadcast import Broadcast, BroadcastCounters
-from mediasrv.relay.forwarder import ForwarderCounters
+from mediasrv.relay.outlet import ForwarderCounters
 from mediasrv.relay.reception import Reception
 from mediasrv.transport.burst import BurstCounters
 from mediasrv.transport.endpoint import EndpointCounters

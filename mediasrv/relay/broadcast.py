@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import av1, h264, rtcp, rtp, vp8, vp9
 from mediasrv.relay.allotment import Allotment
-from mediasrv.relay.forwarder import ForwarderCounters, Outlet
 from mediasrv.relay.frames import FrameAssembler
 from mediasrv.relay.keyframes import MERGE_S, KeyframeRequests
 from mediasrv.relay.lanes import Fanout, PlainGroup
+from mediasrv.relay.outlet import ForwarderCounters, Outlet
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.publisher import HostClock, IncomingTrack, Publisher, Source, Stream
 from mediasrv.relay.qualities import Qualities

@@ -4,31 +4,20 @@ This is the way of a viewer that needs something of its own: a keyframe, fewer l
 packet again. Viewers who get the same in step are served by their lane (lanes.py).
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mediasrv.relay import vp8
 from mediasrv.relay.history import PacketHistory
+from mediasrv.relay.layout import BATCH_PACKETS_MAX, Batch, LayoutKind, copy_layout, runs_of
 from mediasrv.relay.numbering import Numbering, Stretch
-from mediasrv.relay.packets import (
-    BATCH_PACKETS_MAX,
-    Batch,
-    ExtensionIds,
-    Layout,
-    LayoutKind,
-    TrackPacket,
-    extension_elements,
-    runs_of,
-)
+from mediasrv.relay.outlet import ForwarderCounters, Outlet, Retransmission
+from mediasrv.relay.packets import ExtensionIds, TrackPacket, extension_elements
 from mediasrv.relay.repair import RepairPolicy
 from mediasrv.relay.rtp import RtpPacket, write_rtp
 from mediasrv.relay.timeline import Position
 
-# Bytes 2 to 11 of an RTP header: what differs from viewer to viewer, and the ticks between.
-SEQUENCE_TICKS_SSRC = struct.Struct("!HII")
-_PICTURE_ID_15 = struct.Struct("!H")
 # RFC 3711 section 3.3.1 advises to start below 2**15, so that an early wrap cannot be missed.
 FIRST_SEQUENCE_MAX = 1 << 15
 # The highest number of a temporal layer (RFC 7741 section 4.2: two bits).
@@ -41,93 +30,12 @@ PAD_PACKETS_MAX = 16
 STAMP_TICKS = 90
 
 
-class Outlet(Protocol):
-    """Where packets of one viewer leave, protected; offered by the transport."""
-
-    @property
-    def buffer(self) -> bytearray:
-        """Where packets are laid out, OUTLET_BUFFER_MIN_BYTES or more; lost with every send."""
-
-    @property
-    def overhead_bytes(self) -> int:
-        """Room that each packet needs behind it; fixed once connected."""
-
-    @property
-    def route(self) -> int:
-        """A number that outlets share which are best sent to together."""
-
-    def send_packets(
-        self, spans: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int]]
-    ) -> bool:
-        """Send what lies in :attr:`buffer`; False when some of it was lost."""
-
-    def send_rtcp(self, packet: bytes) -> None:
-        """Send one compound RTCP packet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retransmission:
-    """RTX as a viewer negotiated it (RFC 4588): an SSRC and, by codec, payload types."""
-
-    ssrc: int
-    payload_types: Mapping[str, int]
-    first_sequence: int
-
-
-@dataclass(slots=True)
-class ForwarderCounters:
-    """What one viewer was sent of one track."""
-
-    packets_sent: int = 0
-    octets_sent: int = 0
-    sends_failed: int = 0
-    layered_out: int = 0
-    repaired: int = 0
-    repairs_refused: int = 0
-    repairs_missed: int = 0
-    padded: int = 0
-
-    def add(self, other: "ForwarderCounters") -> None:
-        """Add another viewer's counts."""
-        # Spelled out, because it is done for every viewer whenever somebody asks.
-        self.packets_sent += other.packets_sent
-        self.octets_sent += other.octets_sent
-        self.sends_failed += other.sends_failed
-        self.layered_out += other.layered_out
-        self.repaired += other.repaired
-        self.repairs_refused += other.repairs_refused
-        self.repairs_missed += other.repairs_missed
-        self.padded += other.padded
-
-
 class Totals(Protocol):
     """What a lane has sent to each of its members; see lanes.py."""
 
     packets: int
     octets: int
     newest: int
-
-
-def lay_out(layout: Layout, buffer: bytearray, ssrc: int, offset: int, picture_offset: int) -> None:
-    """Write a layout into ``buffer`` in one viewer's numbers."""
-    # A view, because a bytearray would copy the template once more before it takes it.
-    memoryview(buffer)[: len(layout.template)] = layout.template
-    pack_into = SEQUENCE_TICKS_SSRC.pack_into
-    for at, sequence, ticks in layout.fields:
-        pack_into(buffer, at, (sequence + offset) & 0xFFFF, ticks & 0xFFFFFFFF, ssrc)
-    if picture_offset:
-        shift_pictures(buffer, layout.pictures, picture_offset)
-
-
-def shift_pictures(
-    buffer: bytearray, pictures: Sequence[tuple[int, int, int]], offset: int, base: int = 0
-) -> None:
-    """Write the picture ids of packets in ``buffer`` from ``base`` on anew, moved by ``offset``."""
-    for at, picture_id, bits in pictures:
-        if bits == vp8.PICTURE_ID_BITS:
-            _PICTURE_ID_15.pack_into(buffer, base + at, 0x8000 | (picture_id + offset) & 0x7FFF)
-        else:
-            buffer[base + at] = (picture_id + offset) & 0x7F
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +234,7 @@ class Forwarder:
 
     def _send(self, batch: Batch, key: int, stretch: Stretch) -> bool:
         layout = batch.layout(key, self._kinds[batch.codec])
-        lay_out(layout, self._outlet.buffer, self.ssrc, stretch.offset, stretch.picture_offset)
+        copy_layout(layout, self._outlet.buffer, self.ssrc, stretch.offset, stretch.picture_offset)
         self._numbering.sent(layout.fields[-1][1], stretch)
         self._counters.packets_sent += len(layout.fields)
         self._counters.octets_sent += batch.payload_bytes

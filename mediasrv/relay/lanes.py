@@ -8,8 +8,9 @@ layers, the past) is out of the lane meanwhile.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mediasrv.relay.forwarder import Forwarder, Outlet, lay_out
-from mediasrv.relay.packets import Batch, Layout, LayoutKind
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.layout import Batch, Layout, LayoutKind, copy_layout
+from mediasrv.relay.outlet import Outlet
 
 
 class Target(NamedTuple):
@@ -48,7 +49,7 @@ class PlainGroup:
         """Send, see :class:`Group`."""
         lost = []
         for position, (outlet, ssrc, offset, picture_offset) in enumerate(self._targets):
-            lay_out(layout, outlet.buffer, ssrc, offset, picture_offset)
+            copy_layout(layout, outlet.buffer, ssrc, offset, picture_offset)
             if not outlet.send_packets(layout.spans, layout.runs):
                 lost.append(position)
         return lost

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mediasrv.relay import rtcp
 from mediasrv.relay.arrivals import ArrivalLog
 from mediasrv.relay.estimate import UplinkEstimate
-from mediasrv.relay.forwarder import Outlet
+from mediasrv.relay.outlet import Outlet
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.reception import Reception
 from mediasrv.relay.rtp import RtpPacket

@@ -8,7 +8,8 @@ from collections import deque
 
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.history import PacketHistory
-from mediasrv.relay.packets import Batch, TrackPacket
+from mediasrv.relay.layout import Batch
+from mediasrv.relay.packets import TrackPacket
 
 # Keyframes that are asked for go to everybody, and cost several times what other frames do.
 EVERY_S = 2.0

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from mediasrv.relay import rtcp
 from mediasrv.relay.adaptation import Rung, RungChooser
-from mediasrv.relay.forwarder import Forwarder, Outlet, Retransmission
+from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.outlet import Outlet, Retransmission
 from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.repair import LOSSY, RepairDelay, RoundTrip
 from mediasrv.relay.track import TrackRelay

@@ -12,7 +12,8 @@ from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
 from mediasrv.relay.lanes import Fanout, Lane, PlainGroup
-from mediasrv.relay.packets import BATCH_PACKETS_MAX, Batch, TrackPacket
+from mediasrv.relay.layout import BATCH_PACKETS_MAX, Batch
+from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.patience import Patience
 from mediasrv.relay.stills import Stills
 from mediasrv.relay.timeline import Timeline

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mediasrv.relay.lanes import Group, PlainGroup, Target
-from mediasrv.relay.packets import Layout
+from mediasrv.relay.layout import SEQUENCE_OFFSET, SSRC_OFFSET, Layout
 from mediasrv.relay.vp8 import PICTURE_ID_BITS
 from mediasrv.transport.aiortc_seam import (
     Lengths,
@@ -42,7 +42,8 @@ TARGETS_MIN = 4
 _Integers: TypeAlias = npt.NDArray[np.int64]
 # What differs from viewer to viewer in an RTP header, and which bytes from the number on that is.
 _NUMBERS = np.dtype([("sequence", ">u2"), ("ssrc", ">u4")])
-_NUMBER_BYTES = np.array([0, 1, 6, 7, 8, 9])
+_SSRC_AT = SSRC_OFFSET - SEQUENCE_OFFSET
+_NUMBER_BYTES = np.array([0, 1, *range(_SSRC_AT, _SSRC_AT + 4)])
 
 
 class Wire:
@@ -245,9 +246,9 @@ class _Copies:
         self._lengths = burst.lengths
         self._messages = messages
         self._template = np.frombuffer(layout.template, np.uint8)
-        positions = np.array([at for at, _, _ in layout.fields])
+        positions = np.array([at for at, _ in layout.fields])
         self._columns = (positions[:, None] + _NUMBER_BYTES).reshape(-1)
-        self._sequences = np.array([sequence for _, sequence, _ in layout.fields])
+        self._sequences = np.array([sequence for _, sequence in layout.fields])
         self._sizes = np.array([size for _, size in layout.spans])
         # Where the packets of all slots begin, as far as they were needed.
         self._pointers: list[Pointer] = []
@@ -275,7 +276,7 @@ class _Copies:
         return self._protect(route.contexts[first:end])
 
     def _move_pictures(self, copies: npt.NDArray[np.uint8], offsets: _Integers) -> None:
-        """Write the picture ids anew; see :func:`mediasrv.relay.forwarder.shift_pictures`."""
+        """Write the picture ids anew; see :func:`mediasrv.relay.layout.copy_layout`."""
         for at, picture_id, bits in self._layout.pictures:
             moved = picture_id + offsets
             if bits == PICTURE_ID_BITS:

@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.impairment import Conditions, Link
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import Broadcast
-from mediasrv.relay.forwarder import Retransmission
+from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.publisher import IncomingTrack
 from tests.relay_fakes import (

@@ -4,19 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder, ForwarderCounters, Retransmission
-from mediasrv.relay.packets import (
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.layout import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
-    PLAYOUT_DELAY_MAX,
     RUN_BYTES_MAX,
     RUN_PACKETS_MAX,
     Batch,
-    ExtensionIds,
     LayoutKind,
-    TrackPacket,
     runs_of,
 )
+from mediasrv.relay.outlet import ForwarderCounters, Retransmission
+from mediasrv.relay.packets import PLAYOUT_DELAY_MAX, ExtensionIds, TrackPacket
 from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES
 from mediasrv.transport.endpoint import BUFFER_BYTES
 from mediasrv.transport.udp_port import GSO_BYTES_MAX, GSO_SEGMENTS_MAX

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder, Retransmission
+from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.lanes import Lane, PlainGroup
+from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.packets import ExtensionIds, TrackPacket
 from mediasrv.relay.track import TrackRelay
 from tests.layered_video import LayeredCamera

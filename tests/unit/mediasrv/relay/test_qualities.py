@@ -7,7 +7,8 @@ import pytest
 
 from mediasrv.relay import rtcp, rtp, vp8
 from mediasrv.relay.adaptation import BEST, HOLD_FIRST_S, Rung
-from mediasrv.relay.forwarder import ALL_LAYERS, Retransmission
+from mediasrv.relay.forwarder import ALL_LAYERS
+from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.publisher import STREAMS_MAX, IncomingTrack
 from mediasrv.relay.qualities import BEST_FIRST_S, LINGER_S
 from mediasrv.relay.stills import EVERY_S

@@ -2,8 +2,10 @@
 
 import pytest
 
-from mediasrv.relay.forwarder import Forwarder, Retransmission
-from mediasrv.relay.packets import BATCH_PACKETS_MAX, ExtensionIds, TrackPacket
+from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.layout import BATCH_PACKETS_MAX
+from mediasrv.relay.outlet import Retransmission
+from mediasrv.relay.packets import ExtensionIds, TrackPacket
 from mediasrv.relay.repair import TRIES_MAX
 from mediasrv.relay.track import VIDEO_HISTORY_S, TrackRelay
 from tests.layered_video import LayeredCamera, seen

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mediasrv.relay import rtcp, rtp
-from mediasrv.relay.forwarder import Retransmission
+from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.repair import LOSSY, RTT_DEFAULT_S
 from tests.layered_video import LayeredCamera, assert_playable, layers_of, seen
 from tests.relay_fakes import VIDEO_SSRC, VIDEO_TYPE, viewer_tracks

@@ -4,7 +4,8 @@ import pytest
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay.forwarder import Forwarder
-from mediasrv.relay.packets import BATCH_PACKETS_MAX, ExtensionIds, TrackPacket
+from mediasrv.relay.layout import BATCH_PACKETS_MAX
+from mediasrv.relay.packets import ExtensionIds, TrackPacket
 from mediasrv.relay.track import (
     CATCH_UP_BYTES,
     CATCH_UP_EVERY_S,

@@ -5,7 +5,8 @@ import socket
 from pylibsrtp import Policy, Session
 
 from mediasrv.relay.lanes import PlainGroup, Target
-from mediasrv.relay.packets import Batch, ExtensionIds, LayoutKind, TrackPacket
+from mediasrv.relay.layout import Batch, LayoutKind
+from mediasrv.relay.packets import ExtensionIds, TrackPacket
 from mediasrv.transport.aiortc_seam import SharedBuffer, SrtpSession
 from mediasrv.transport.burst import Wire
 from mediasrv.transport.ice import Path

@@ -6,7 +6,7 @@ import pytest
 from pylibsrtp import Policy, Session
 
 from mediasrv.relay.lanes import PlainGroup
-from mediasrv.relay.packets import BATCH_PACKETS_MAX
+from mediasrv.relay.layout import BATCH_PACKETS_MAX
 from mediasrv.transport import burst
 from mediasrv.transport.aiortc_seam import SharedBuffer, SrtpSession
 from mediasrv.transport.burst import TARGETS_MIN, Burst, BurstGroup, Wire

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import lay_out
-from mediasrv.relay.packets import (
-    GROWTH_MAX_BYTES,
-    Batch,
-    ExtensionIds,
-    LayoutKind,
-    TrackPacket,
-    extension_elements,
-)
+from mediasrv.relay.layout import GROWTH_MAX_BYTES, Batch, LayoutKind, copy_layout
+from mediasrv.relay.packets import ExtensionIds, TrackPacket, extension_elements
 from mediasrv.relay.rtp import PACKET_MAX_BYTES, parse_rtp, write_extensions
 
 ALL_IDS = ExtensionIds(audio_level=1, abs_send_time=2, playout_delay=3)
@@ -24,7 +17,7 @@ def packet(sequence=0, size=20, **fields):
 
 def read(layout, *, ssrc=9, offset=0, picture_offset=0):
     buffer = bytearray(len(layout.template))
-    lay_out(layout, buffer, ssrc, offset, picture_offset)
+    copy_layout(layout, buffer, ssrc, offset, picture_offset)
     return [parse_rtp(bytes(buffer[at : at + size])) for at, size in layout.spans]
 
 
@@ -70,7 +63,7 @@ class TestBatch:
     def test_it_knows_its_layers_and_its_bytes(self):
         batch = Batch([packet(5, 20, layer=1), packet(6, 30, layer=0), packet(7, 1, layer=2)], 1.0)
         assert (batch.first_sequence, batch.payload_bytes) == (5, 51)
-        assert (batch.lowest_layer, batch.highest_layer) == (0, 2)
+        assert batch.highest_layer == 2
 
     def test_it_can_begin_at_its_first_keyframe(self):
         plain = [packet(i) for i in range(3)]
