@@ -1,6 +1,5 @@
 """One track of a room: what feeds it becomes one stream, which goes to every viewer."""
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -8,6 +7,12 @@ from typing import Protocol
 
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import h264, rtcp, vp8
+from mediasrv.relay.catching_up import (
+    CATCH_UP_BYTES,
+    CATCH_UP_FIRST_BYTES,
+    Joiner,
+    can_catch_up,
+)
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.history import PacketHistory
 from mediasrv.relay.keyframes import KeyframeRequests
@@ -27,18 +32,6 @@ PAYLOAD_MAX_BYTES = 1180
 # What comes later than this is no repair any more: players have moved on.
 VIDEO_HISTORY_S = 1.0
 AUDIO_HISTORY_S = 0.5
-# The recent keyframe and what followed serve viewers who join: longer than requests are merged,
-# and long enough for a keyframe that was asked for when the viewer began to connect.
-CATCH_UP_MAX_S = 1.0
-CATCH_UP_PACKETS_MAX = 512
-# Replayed frames are stamped a millisecond apart and end at the present: a player shows the
-# newest one at once instead of playing the past in real time.
-CATCH_UP_STEP_S = 0.001
-# They leave at 32 Mb/s, so that a second of 2.5 Mb/s is there within 80 ms and no queue on the way
-# has to take it in one gulp. The first part is what a slow start would allow in any case.
-CATCH_UP_FIRST_BYTES = 24_000
-CATCH_UP_BYTES = 12_000
-CATCH_UP_EVERY_S = 0.003
 LAYERS = 4
 
 _sequence = attrgetter("sequence")
@@ -50,24 +43,6 @@ class SenderClock:
 
     at_s: float
     ticks: int
-
-
-@dataclass(slots=True)
-class _Joiner:
-    """A viewer on its way from the recent keyframe to the present.
-
-    Attributes:
-        packets: What it is sent next.
-        end: The sequence number after the last of ``packets``.
-        ticks: Timestamps that past frames are sent with.
-        due_at: When the next part leaves.
-    """
-
-    forwarder: Forwarder
-    packets: deque[TrackPacket]
-    end: int
-    ticks: dict[int, int]
-    due_at: float
 
 
 class Observer(Protocol):
@@ -122,7 +97,7 @@ class TrackRelay:
         self._lanes: dict[tuple[int, int], Lane] = {}
         self._lane_of: dict[str, Lane] = {}
         self._singles: dict[str, Forwarder] = {}
-        self._joining: dict[str, _Joiner] = {}
+        self._joining: dict[str, Joiner] = {}
         self._stills: dict[str, Stills] = {}
         self._expected: dict[str, tuple[TrackRelay, int]] = {}
         self._patience: dict[str, Patience] = {}
@@ -335,11 +310,8 @@ class TrackRelay:
         """Begin to send to a viewer: from the recent keyframe, else from the next one."""
         self.remove(viewer)
         self.forwarders[viewer] = forwarder
-        history = self.history
-        if self._seekable and self._can_replay(forwarder, now) and history.keyframe is not None:
-            end = history.newest + 1
-            packets = history.between(history.keyframe, end)
-            joiner = _Joiner(forwarder, deque(packets), end, self._stamps(packets), now)
+        if self._seekable and self._can_replay(forwarder, now):
+            joiner = Joiner(forwarder, self.history, self.clock_hz)
             self._joining[viewer] = joiner
             self._feed(viewer, joiner, CATCH_UP_FIRST_BYTES, now)
         else:
@@ -443,10 +415,7 @@ class TrackRelay:
 
     def can_catch_up(self, now: float) -> bool:
         """Tell whether a viewer who joins now begins at the recent keyframe."""
-        history = self.history
-        if history.keyframe is None or now - history.keyframe_at > CATCH_UP_MAX_S:
-            return False
-        return history.newest - history.keyframe < CATCH_UP_PACKETS_MAX
+        return can_catch_up(self.history, now)
 
     def _can_replay(self, forwarder: Forwarder, now: float) -> bool:
         if not self.can_catch_up(now) or self.history.keyframe is None:
@@ -454,35 +423,12 @@ class TrackRelay:
         keyframe = self.history.get(self.history.keyframe)
         return keyframe is not None and forwarder.can_carry(keyframe.codec)
 
-    def _stamps(self, packets: Sequence[TrackPacket]) -> dict[int, int]:
-        """Return timestamps for past packets, so that a player shows the newest frame at once.
-
-        Frames after a hole keep theirs: when the missing packets come after all, with their own
-        timestamps, they must fit to the rest.
-        """
-        newest, following = packets[0].ticks, packets[0].sequence
-        for packet in packets:
-            if packet.sequence > following:
-                break
-            newest, following = packet.ticks, packet.sequence + 1
-        past = sorted({p.ticks for p in packets if p.ticks <= newest}, reverse=True)
-        step = int(CATCH_UP_STEP_S * self.clock_hz)
-        return {ticks: max(ticks, newest - step * i) for i, ticks in enumerate(past)}
-
-    def _feed(self, viewer: str, joiner: _Joiner, part_bytes: int, now: float) -> None:
+    def _feed(self, viewer: str, joiner: Joiner, part_bytes: int, now: float) -> None:
         """Send a joiner its next part; at the present it goes on with everybody else."""
-        if not joiner.packets:
-            joiner.packets.extend(self.history.between(joiner.end, self.history.newest + 1))
-            joiner.end = self.history.newest + 1
-        part: list[TrackPacket] = []
-        while joiner.packets and part_bytes > 0:
-            part_bytes -= len(joiner.packets[0].payload)
-            part.append(joiner.packets.popleft())
-        joiner.due_at = now + CATCH_UP_EVERY_S
-        is_well = joiner.forwarder.replay(part, joiner.ticks, now)
+        is_well = joiner.feed(now, part_bytes)
         if not is_well:
             self._ask_keyframe(viewer, joiner.forwarder, now)
-        if not is_well or (not joiner.packets and joiner.end > self.history.newest):
+        if not is_well or joiner.has_arrived:
             del self._joining[viewer]
             self._singles[viewer] = joiner.forwarder
 

@@ -5,7 +5,7 @@ from mediasrv.filter_switch import LINGER_S
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
 from mediasrv.relay.broadcast import VideoPath
-from mediasrv.relay.track import CATCH_UP_MAX_S
+from mediasrv.relay.catching_up import CATCH_UP_MAX_S
 from tests.filter_fakes import OFF, FilterDesk
 from tests.relay_fakes import StudioCamera
 from tests.studio import Studio

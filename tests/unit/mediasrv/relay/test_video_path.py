@@ -5,7 +5,7 @@ import pytest
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import VideoPath
-from mediasrv.relay.track import CATCH_UP_MAX_S
+from mediasrv.relay.catching_up import CATCH_UP_MAX_S
 from tests.relay_fakes import H264_TRACKS, StudioCamera, viewer_tracks
 from tests.studio import Studio
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from mediasrv.relay import packets
+from mediasrv.relay import layout
 from mediasrv.transport import udp_port
 from mediasrv.transport.ice import Path
 from mediasrv.transport.udp_port import UdpPort, gso_available
@@ -255,8 +255,8 @@ def test_the_kernel_says_whether_it_can_segment(monkeypatch):
 
 
 async def test_runs_of_the_relay_fit_into_one_call():
-    assert packets.RUN_PACKETS_MAX <= udp_port.GSO_SEGMENTS_MAX
-    assert packets.RUN_BYTES_MAX <= udp_port.GSO_BYTES_MAX
+    assert layout.RUN_PACKETS_MAX <= udp_port.GSO_SEGMENTS_MAX
+    assert layout.RUN_BYTES_MAX <= udp_port.GSO_BYTES_MAX
 
 
 RUN = memoryview(b"a" * 10 + b"b" * 10 + b"c" * 4)
