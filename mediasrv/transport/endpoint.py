@@ -11,6 +11,7 @@ from mediasrv.transport.addresses import Candidate, candidates, usable_local_add
 from mediasrv.transport.aiortc_seam import SharedBuffer, make_certificate
 from mediasrv.transport.burst import Burst
 from mediasrv.transport.demux import DatagramKind, classify
+from mediasrv.transport.heap import CrowdHeap, trim_heap
 from mediasrv.transport.ice import Path
 from mediasrv.transport.offer import Offer
 from mediasrv.transport.peer import PeerHandler, PeerTransport
@@ -82,6 +83,7 @@ class TransportEndpoint:
         self.burst = Burst(self._port, SharedBuffer(BUFFER_BYTES))
         self._by_fragment: dict[str, PeerTransport] = {}
         self._by_path: dict[Path, PeerTransport] = {}
+        self._heap = CrowdHeap(trim_heap)
         self._group = asyncio.TaskGroup()
 
     @property
@@ -148,13 +150,15 @@ class TransportEndpoint:
             handler: Who is told what happens.
             is_frugal: For peers that there are many of; see :class:`PeerTransport`.
         """
+        now = self._clock()
+        self._heap.entered(now)
         peer = PeerTransport(
             self.burst,
             self.certificate,
             offer.ice_fragment,
             offer.fingerprints,
             handler,
-            opened_at=self._clock(),
+            opened_at=now,
             is_frugal=is_frugal,
             closed=self._forget,
         )
@@ -231,7 +235,8 @@ class TransportEndpoint:
             self.expire(self._clock())
 
     def expire(self, now: float) -> None:
-        """Close the peers that nobody completed, or whose consent has run out."""
+        """Close the peers that nobody completed, or whose consent has run out; tidy up."""
+        self._heap.tick(now)
         for peer in self.peers:
             reason = peer.overdue(now)
             if reason is not None:

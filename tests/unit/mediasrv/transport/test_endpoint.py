@@ -7,6 +7,7 @@ import pytest
 from aioice import stun
 
 from mediasrv.transport.endpoint import INTERFACES_S, TransportEndpoint
+from mediasrv.transport.heap import CROWD_GONE_BY_S, CROWD_PEERS
 from mediasrv.transport.ice import PATHS_MAX, Path
 from mediasrv.transport.peer import PeerTransport
 from tests.hostile import short_id
@@ -197,6 +198,19 @@ async def test_the_timer_does_by_itself_what_is_due(clock, monkeypatch):
         _, handler = opened(endpoint)
         clock.now += 14
         await handler.until("closed")
+
+
+async def test_a_crowd_that_is_in_leaves_no_free_memory_behind(clock, monkeypatch):
+    trimmed = []
+    monkeypatch.setattr("mediasrv.transport.endpoint.trim_heap", lambda: trimmed.append(clock.now))
+    async with TransportEndpoint(0, clock, local_addresses=lambda: LOOPBACK) as endpoint:
+        for _ in range(CROWD_PEERS):
+            opened(endpoint)
+        endpoint.expire(clock.now)
+        assert trimmed == []
+        clock.now += CROWD_GONE_BY_S
+        endpoint.expire(clock.now)
+        assert trimmed == [clock.now]
 
 
 # Life.
