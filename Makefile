@@ -34,7 +34,7 @@ BESIDE_EACH_OTHER := -n logical --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test privacy-proof check format lock clean
+.PHONY: help serve test coverage privacy-proof check format lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+# The relay is what everything else stands on: its own unit tests see each of its lines.
+coverage: $(VENV)/dev.stamp ## show that the relay's tests reach all of its lines
+	@mkdir -p build
+	$(BIN)/python -m coverage run -m pytest tests/unit/mediasrv/relay
+	$(BIN)/python -m coverage report
 
 # The same checks run in "make test", in a short form.
 privacy-proof: $(VENV)/dev.stamp ## show that facial data stays in its worker (PROOF=report.md)

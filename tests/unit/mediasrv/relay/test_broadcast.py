@@ -253,6 +253,12 @@ class TestHosts:
         assert (counters.foreign_packets, counters.malformed_rtp) == (1, 3)
         assert len(outlet.packets) == 4
 
+    def test_what_came_from_it_is_known_by_kind(self, studio):
+        studio.receive(*studio.camera.shoot(keyframe=True, count=3), studio.microphone.packet())
+        counts = {kind: r.packets_received for kind, r in studio.broadcast.receptions.items()}
+        assert counts == {"video": 3, "audio": 1}
+        assert Studio().broadcast.receptions == {}
+
     def test_two_rooms_know_nothing_of_each_other(self):
         first, second = Studio(), Studio()
         for studio in (first, second):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasrv.relay.forwarder import Forwarder
+from mediasrv.relay.forwarder import STAMP_TICKS, Forwarder
 from mediasrv.relay.layout import (
     BATCH_PACKETS_MAX,
     OUTLET_BUFFER_MIN_BYTES,
@@ -17,6 +17,7 @@ from mediasrv.relay.layout import (
 from mediasrv.relay.outlet import ForwarderCounters, Retransmission
 from mediasrv.relay.packets import PLAYOUT_DELAY_MAX, ExtensionIds, TrackPacket
 from mediasrv.relay.rtp import HEADER_BYTES, PACKET_MAX_BYTES
+from mediasrv.relay.timeline import Position
 from mediasrv.transport.endpoint import BUFFER_BYTES
 from mediasrv.transport.udp_port import GSO_BYTES_MAX, GSO_SEGMENTS_MAX
 from tests.relay_fakes import WatchingOutlet
@@ -279,3 +280,17 @@ def test_counters_of_viewers_are_added_field_by_field_and_none_is_forgotten():
     total = ForwarderCounters(*range(len(names)))
     total.add(ForwarderCounters(*[100] * len(names)))
     assert list(astuple(total)) == [100 + i for i in range(len(names))]
+
+
+class TestHandingOver:
+    def test_a_viewer_who_goes_on_at_once_gets_a_third_time_for_one_image(self, outlet):
+        # Three qualities of one image, each begun at its keyframe before any newer image came.
+        viewer = forwarder(outlet)
+        viewer.write(batch(100, keyframe=True))
+        for first in (1000, 2000):
+            viewer.hand_over(Position(0, None, None), is_torn=False)
+            (keyframe,) = packets(100, first=first, keyframe=True)
+            keyframe.ticks = 0
+            assert viewer.write(Batch([keyframe], 0.0))
+        assert [p.timestamp for p in outlet.packets] == [0, STAMP_TICKS, 2 * STAMP_TICKS]
+        assert [p.sequence for p in outlet.packets] == [500, 501, 502]

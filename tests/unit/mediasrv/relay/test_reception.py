@@ -167,6 +167,18 @@ class TestReports:
         assert (reception.packets_received, reception.bytes_received) == (2, 40)
 
 
+class TestLost:
+    def test_before_the_first_packet_nothing_is_lost(self):
+        assert Reception(1, 90_000).lost == 0
+
+    def test_what_is_missing_is_lost_until_it_comes(self):
+        reception = Reception(1, 90_000)
+        fed(reception, [(10, 0, 0.0), (13, 0, 0.0)])
+        assert reception.lost == 2
+        fed(reception, [(11, 0, 0.1)])
+        assert reception.lost == 1
+
+
 class TestJitter:
     def test_an_even_stream_has_none(self):
         reception = Reception(1, 8000)

@@ -80,11 +80,13 @@ def middle(seconds):
 class TestRoundTrip:
     def test_before_a_measurement_it_is_a_guess(self):
         assert RoundTrip().rtt_s == RTT_DEFAULT_S
+        assert not RoundTrip().is_measured
 
     def test_the_first_measurement_counts_whole_and_later_ones_an_eighth(self):
         trip = RoundTrip()
         trip.echoed(middle(100.0), middle(0.5), 100.54)
         assert trip.rtt_s == pytest.approx(0.04, abs=1e-4)
+        assert trip.is_measured
         trip.echoed(middle(101.0), 0, 101.12)
         assert trip.rtt_s == pytest.approx(0.05, abs=1e-4)
 

@@ -91,6 +91,56 @@ class TestSending:
         assert [p.sequence for p in broken.packets] == [0, 1, 4, 5]
         assert [p.sequence for p in well.packets] == list(range(12))
 
+    def test_a_listener_whose_sends_fail_goes_on_with_the_next_packet(self):
+        track, outlet = TrackRelay(48_000, seekable=False), WatchingOutlet()
+        track.add("v", Forwarder(outlet, 5, {"opus": 111}, ExtensionIds(), 9), 0.0)
+        for sequence in range(3):
+            outlet.is_broken = sequence == 1
+            track.write_packet(
+                TrackPacket(sequence, 960 * sequence, False, "opus", b"a", b"", True), 0.0
+            )
+        assert len(outlet.packets) == 2
+        assert not track.keyframes.wanted
+
+
+class Notes:
+    """An observer that writes down what it is told."""
+
+    def __init__(self):
+        self.heard = []
+
+    def writing(self, frame):
+        self.heard.append(("writing", frame.timestamp_ticks))
+
+    def appended(self, packet):
+        self.heard.append(("appended", packet.sequence))
+
+    def sending(self, packets):
+        self.heard.append(("sending", [p.sequence for p in packets]))
+
+    def sent(self, packets, viewers):
+        self.heard.append(("sent", [p.sequence for p in packets], viewers))
+
+
+def test_an_observer_follows_each_packet_on_its_way_out(stage):
+    stage.join("a")
+    stage.join("b")
+    notes = stage.track.observer = Notes()
+    stage.shoot(keyframe=True)
+    first = stage.track.history.newest - 1
+    both = [first, first + 1]
+    sent = [("sending", both), ("sent", both, 2)]
+    assert notes.heard == [("appended", first), ("appended", first + 1), *sent]
+
+
+def test_an_observer_hears_of_a_frame_of_the_worker_before_its_packets(stage):
+    notes = stage.track.observer = Notes()
+    stage.track.write_frame(
+        EncodedFrame(Codec.VP8, 900, True, vp8_bitstream(0, keyframe=True)), 1.0
+    )
+    assert [note[0] for note in notes.heard] == ["writing", "appended", "sending", "sent"]
+    assert notes.heard[0] == ("writing", 900)
+
 
 class TestSplicing:
     def test_what_waits_leaves_before_the_other_source_begins(self, stage):
