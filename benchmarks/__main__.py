@@ -23,6 +23,7 @@ BENCHMARKS = {
     "glass": "delay from a camera to a viewer's screen, by path, filter, codec and size",
     "interruptions": "how long the picture stands still at toggles and crashes of the filter",
     "join": "how long a viewer waits for the first picture (Chromium)",
+    "narrow": "whether some viewers with little bandwidth make the others wait",
     "network": "what a viewer sees behind a bad network; --grid: loss x jitter x rate",
     "rush": "how long 200 viewers wait who come within two seconds",
     "stalled": "memory of the server while viewers stop reading, and what others notice",

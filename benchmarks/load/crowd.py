@@ -31,9 +31,21 @@ FIRST_MEDIA_TIMEOUT_S = 20.0
 PROGRESS_S = 3.0
 BUFFER_BYTES = 65_536
 ANCILLARY_BYTES = 128
-ESTIMATE_BPS = 20_000_000
 
 _TRAIN = struct.Struct("<III")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What viewers say of their way; the packets themselves go over the one they have.
+
+    Attributes:
+        estimate_bps: In REMB.
+        loss: In receiver reports, 0 to below 1.
+    """
+
+    estimate_bps: int = 20_000_000
+    loss: float = 0.0
 
 
 @dataclass(slots=True)
@@ -75,6 +87,7 @@ class _Viewer:
         "_seen",
         "_shared",
         "_tails",
+        "_way",
         "decrypted",
         "first_media",
         "forged",
@@ -83,7 +96,7 @@ class _Viewer:
         "ssrc",
     )
 
-    def __init__(self, index: int, peer: LightPeer, shared: _Shared) -> None:
+    def __init__(self, index: int, peer: LightPeer, shared: _Shared, way: Way) -> None:
         self.peer = peer
         self.first_media = asyncio.Event()
         self.is_sample = False
@@ -91,6 +104,7 @@ class _Viewer:
         self.ssrc = index + 1
         self._index = index
         self._shared = shared
+        self._way = way
         self._receive = peer.socket.recvmsg_into
         self._tails: dict[int, bytes] = {}
         self._seen: dict[int, int] = {}
@@ -139,28 +153,29 @@ class _Viewer:
 
     def report(self) -> None:
         """Send what a browser sends every second: a receiver report and an estimate."""
-        blocks = []
+        blocks, loss = [], int(256 * self._way.loss)
         for tail in self._tails.values():
             sequence, ssrc = int.from_bytes(tail[:2], "big"), int.from_bytes(tail[6:], "big")
             known = self._seen.get(ssrc, sequence)
             highest = known + ((sequence - known + 0x8000) & 0xFFFF) - 0x8000
             self._seen[ssrc] = highest
-            blocks.append(rtcp.ReportBlock(ssrc, 0, 0, highest, 0, 0, 0))
+            blocks.append(rtcp.ReportBlock(ssrc, loss, 0, highest, 0, 0, 0))
         compound = rtcp.write_receiver_report(self.ssrc, blocks)
         compound += rtcp.write_cname(self.ssrc, "load")
         if blocks:
-            compound += rtcp.write_remb(self.ssrc, ESTIMATE_BPS, [b.ssrc for b in blocks])
+            compound += rtcp.write_remb(self.ssrc, self._way.estimate_bps, [b.ssrc for b in blocks])
         self.peer.send_rtcp(compound)
 
 
 class Crowd:
     """All viewers of one process."""
 
-    def __init__(self, signalling: Signalling, local_ip: str, *, gro: bool) -> None:
+    def __init__(self, signalling: Signalling, local_ip: str, way: Way, *, gro: bool) -> None:
         self._signalling = signalling
         self._identity = Identity()
         self._local_ip = local_ip
         self._gro = gro
+        self._way = way
         self._shared = _Shared()
         self._viewers: list[_Viewer] = []
         self.sockets = Sockets()
@@ -190,7 +205,7 @@ class Crowd:
 
     async def _join_one(self, index: int) -> None:
         peer = LightPeer(self._identity, self._local_ip, gro=self._gro)
-        viewer = _Viewer(index, peer, self._shared)
+        viewer = _Viewer(index, peer, self._shared, self._way)
         self._viewers.append(viewer)
         remote = await self._signalling.subscribe(peer)
         self.sockets.add(peer.socket.fileno(), viewer.readable)
@@ -241,7 +256,13 @@ class Crowd:
 
 
 def run_crowd(
-    pipe: Connection, signalling: Signalling, count: int, core: int, local_ip: str, gro: bool
+    pipe: Connection,
+    signalling: Signalling,
+    count: int,
+    core: int,
+    local_ip: str,
+    gro: bool,
+    way: Way,
 ) -> None:
     """Be ``count`` viewers.
 
@@ -249,14 +270,14 @@ def run_crowd(
     the next two messages, and sends a CrowdResult. A failure is sent as ``("failed", text)``.
     """
     settle(0, core)
-    uvloop.run(_run(pipe, signalling, count, local_ip, gro=gro))
+    uvloop.run(_run(pipe, signalling, count, local_ip, way, gro=gro))
 
 
 async def _run(
-    pipe: Connection, signalling: Signalling, count: int, local_ip: str, *, gro: bool
+    pipe: Connection, signalling: Signalling, count: int, local_ip: str, way: Way, *, gro: bool
 ) -> None:
     async with signalling:
-        crowd = Crowd(signalling, local_ip, gro=gro)
+        crowd = Crowd(signalling, local_ip, way, gro=gro)
         background = [
             asyncio.create_task(crowd.sockets.read()),
             asyncio.create_task(crowd.keep_alive()),

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from benchmarks import exposition
-from benchmarks.load.crowd import CrowdResult, run_crowd
+from benchmarks.load.crowd import CrowdResult, Way, run_crowd
 from benchmarks.load.pacing import VIDEO_TYPE, SentLog
 from benchmarks.load.publisher import run_publisher
 from benchmarks.load.recording import arrival_ms, count
@@ -35,6 +35,7 @@ END_TIMEOUT_S = 20.0
 METRICS_TIMEOUT_S = 5.0
 # Beyond this the load itself could be what is slow.
 LOAD_SHARE_MAX = 0.9
+WIDE = Way()
 
 
 class MeasurementFailed(Exception):
@@ -135,14 +136,16 @@ class Load:
             raise MeasurementFailed(f"{who} ended early") from exc
         raise MeasurementFailed(f"{who}: nothing heard for {timeout_s:.0f} s")
 
-    def join(self, viewers: int, tell: Callable[[str], None], *, gro: bool) -> Connection:
+    def join(
+        self, viewers: int, tell: Callable[[str], None], *, gro: bool, way: Way = WIDE
+    ) -> Connection:
         """Let all viewers of a crowd join; ``gro``: they take trains of datagrams.
 
         Raises:
             MeasurementFailed: Not all of them got media.
         """
         crowd = self.start(
-            run_crowd, self._subject.signalling, viewers, self._cores.load, self._address, gro
+            run_crowd, self._subject.signalling, viewers, self._cores.load, self._address, gro, way
         )
         while True:
             what, value = self.receive(crowd, PROGRESS_TIMEOUT_S, "the viewers")
