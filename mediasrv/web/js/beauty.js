@@ -21,6 +21,7 @@ export class BeautyPanel {
   #signaling;
   #toggle = element("beauty-toggle");
   #sliders = new Map();
+  #presets = [];
   #schema = USUAL_SCHEMA;
   #consented = hasConsent();
   #touched = false;
@@ -81,7 +82,7 @@ export class BeautyPanel {
 
   #buildPresets(presets) {
     const row = element("beauty-presets");
-    row.replaceChildren(...Object.entries(presets).map(([name, params]) => {
+    this.#presets = Object.entries(presets).map(([name, params]) => {
       const button = create("button", "button", capitalised(name));
       button.type = "button";
       button.dataset.testid = `preset-${name}`;
@@ -89,8 +90,9 @@ export class BeautyPanel {
         this.#setValues(params);
         this.#moved();
       });
-      return button;
-    }));
+      return { button, params };
+    });
+    row.replaceChildren(...this.#presets.map(({ button }) => button));
     show(row, row.childElementCount > 0);
   }
 
@@ -187,7 +189,12 @@ export class BeautyPanel {
     status.dataset.state = state;
     setText(status, words);
     this.#toggle.checked = this.#filter.enabled;
-    const allZero = Object.values(this.#values()).every((value) => value === 0);
+    const values = this.#values();
+    for (const { button, params } of this.#presets) {
+      const isChosen = Object.entries(values).every(([name, value]) => (params[name] ?? value) === value);
+      button.setAttribute("aria-pressed", String(isChosen));
+    }
+    const allZero = Object.values(values).every((value) => value === 0);
     show(element("beauty-hint"), this.#filter.enabled && allZero);
     show(element("beauty-consent"), !this.#consented);
     show(element("beauty-withdraw"), this.#consented);

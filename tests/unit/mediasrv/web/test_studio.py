@@ -194,11 +194,14 @@ def test_sliders_are_grouped_and_presets_set_them_all(server, open_page):
     page.get_by_text("Shape", exact=True).click()
     expect(page.get_by_test_id("slider-jaw")).to_be_visible()
     page.get_by_test_id("slider-jaw").fill("7")
+    expect(page.get_by_test_id("preset-soft")).to_have_attribute("aria-pressed", "false")
     page.get_by_test_id("preset-soft").click()
     expect(page.get_by_test_id("slider-tone")).to_have_value("-10")
+    expect(page.get_by_test_id("preset-soft")).to_have_attribute("aria-pressed", "true")
     page.wait_for_timeout(250)
     assert server.messages("set_filter")[-1]["params"] == {"tone": -10, "chin": 5, "jaw": 7}
     page.get_by_test_id("preset-none").click()
+    expect(page.get_by_test_id("preset-soft")).to_have_attribute("aria-pressed", "false")
     page.wait_for_timeout(250)
     assert server.messages("set_filter")[-1]["params"] == {"tone": 0, "chin": 0, "jaw": 0}
 
