@@ -5,7 +5,7 @@ compared with what the host managed to encode in the same seconds; the absolute 
 ``python -m benchmarks network``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser
@@ -57,35 +57,28 @@ def live(host: HostPage, proxy: ImpairmentProxy) -> HostPage:
 
 
 @pytest.fixture
-def watching(
+def join(
     viewer_browser: Browser, server: RunningServer, room: str, live: HostPage
-) -> Iterator[list[ViewerPage]]:
-    """Viewers that a test lets in; closed afterwards."""
+) -> Iterator[Callable[[], ViewerPage]]:
+    """Lets one more viewer in, and waits until it plays; all are closed afterwards."""
     del live
     pages: list[ViewerPage] = []
-    yield pages
+
+    def one_more() -> ViewerPage:
+        pages.append(ViewerPage(viewer_browser, server.url, room))
+        pages[-1].until_playing()
+        return pages[-1]
+
+    yield one_more
     for page in pages:
         page.close()
 
 
-def join(
-    watching: list[ViewerPage], browser: Browser, server: RunningServer, room: str
-) -> ViewerPage:
-    watching.append(ViewerPage(browser, server.url, room))
-    return watching[-1]
-
-
 def test_at_five_percent_loss_a_viewer_sees_nearly_every_frame(
-    live: HostPage,
-    watching: list[ViewerPage],
-    viewer_browser: Browser,
-    server: RunningServer,
-    room: str,
-    proxy: ImpairmentProxy,
+    live: HostPage, join: Callable[[], ViewerPage], proxy: ImpairmentProxy
 ):
     lane = lane_of(proxy, "five", NETWORKS["loss 5 %"])
-    viewer = join(watching, viewer_browser, server, room)
-    viewer.until_playing()
+    viewer = join()
     viewer.wait(SETTLE_S)
     (seen,) = watch(live, [viewer], WATCH_S)
     assert lane.counters()["down"]["lost"] > 20
@@ -94,16 +87,10 @@ def test_at_five_percent_loss_a_viewer_sees_nearly_every_frame(
 
 
 def test_at_twenty_percent_loss_it_degrades_and_does_not_disconnect(
-    live: HostPage,
-    watching: list[ViewerPage],
-    viewer_browser: Browser,
-    server: RunningServer,
-    room: str,
-    proxy: ImpairmentProxy,
+    live: HostPage, join: Callable[[], ViewerPage], proxy: ImpairmentProxy
 ):
     lane_of(proxy, "twenty", NETWORKS["loss 20 %"])
-    viewer = join(watching, viewer_browser, server, room)
-    viewer.until_playing()
+    viewer = join()
     viewer.wait(SETTLE_S)
     (seen,) = watch(live, [viewer], WATCH_S)
     assert seen.rejoins == 0
@@ -113,16 +100,10 @@ def test_at_twenty_percent_loss_it_degrades_and_does_not_disconnect(
 
 
 def test_after_a_blackout_of_five_seconds_the_picture_is_soon_back(
-    live: HostPage,
-    watching: list[ViewerPage],
-    viewer_browser: Browser,
-    server: RunningServer,
-    room: str,
-    proxy: ImpairmentProxy,
+    live: HostPage, join: Callable[[], ViewerPage], proxy: ImpairmentProxy
 ):
     lane = lane_of(proxy, "dark", NETWORKS["blackout 5 s"])
-    viewer = join(watching, viewer_browser, server, room)
-    viewer.until_playing()
+    viewer = join()
     viewer.wait(SETTLE_S)
     (seen,) = watch(live, [viewer], BLACKOUT_S + WATCH_S, blackout=lane)
     assert seen.longest_ms >= (BLACKOUT_S - 1) * 1000, "it was not dark"
@@ -132,19 +113,12 @@ def test_after_a_blackout_of_five_seconds_the_picture_is_soon_back(
 
 
 def test_a_viewer_limited_to_300_kbps_keeps_playing_and_another_does_not_notice(
-    live: HostPage,
-    watching: list[ViewerPage],
-    viewer_browser: Browser,
-    server: RunningServer,
-    room: str,
-    proxy: ImpairmentProxy,
+    live: HostPage, join: Callable[[], ViewerPage], proxy: ImpairmentProxy
 ):
     proxy.next_lane("free")
-    other = join(watching, viewer_browser, server, room)
-    other.until_playing()
+    other = join()
     lane_of(proxy, "narrow", NETWORKS["300 kb/s"])
-    narrow = join(watching, viewer_browser, server, room)
-    narrow.until_playing()
+    narrow = join()
     # The page turns the smaller picture on when the server says that somebody needs it.
     narrow.until(lambda: 0 < narrow.size()[0] < other.size()[0], "a smaller picture")
     narrow.wait(SETTLE_S)

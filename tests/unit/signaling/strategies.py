@@ -17,6 +17,7 @@ from signaling.messages import (
     FilterState,
     FilterView,
     HostLeftReason,
+    Joined,
     LeftReason,
     MediaState,
     PeerLeftReason,
@@ -116,6 +117,23 @@ client_messages = st.sampled_from(sorted(CLIENT_MESSAGES)).flatmap(messages_of)
 server_messages = st.sampled_from(sorted(SERVER_MESSAGES)).flatmap(messages_of)
 
 FILTER = FilterView(state="off", enabled=False, params={"smooth": 0, "brighten": 0})
+
+
+def joined(role: Role, reply_to: str | None = "1", *, is_live: bool = False) -> Joined:
+    """The answer to a join of a room that waits for its host, or is live."""
+    return Joined(
+        room="a-room",
+        peer="p",
+        role=role,
+        resume=None,
+        grace_s=10.0,
+        state="live" if is_live else "waiting",
+        publishing=is_live,
+        viewers=0,
+        filter=FILTER,
+        reply_to=reply_to,
+    )
+
 
 NO_STATISTICS = Statistics(
     elapsed_s=0.0,

@@ -15,7 +15,6 @@ from signaling.messages import (
     FilterChanged,
     HostLive,
     Join,
-    Joined,
     Leave,
     Left,
     Publish,
@@ -33,28 +32,13 @@ from signaling.messages import (
 )
 from signaling.server import ServerProtocol
 from signaling.states import State
-from tests.unit.signaling.strategies import FILTER, NO_STATISTICS, server_messages
-
-
-def joined(role: Role) -> Joined:
-    return Joined(
-        room="r",
-        peer="p",
-        role=role,
-        resume=None,
-        grace_s=10.0,
-        state="live",
-        publishing=True,
-        viewers=0,
-        filter=FILTER,
-        reply_to="1",
-    )
+from tests.unit.signaling.strategies import FILTER, NO_STATISTICS, joined, server_messages
 
 
 def member(role: Role) -> ClientProtocol:
     client = ClientProtocol()
     assert client.send(Join(version=1, room="r", role=role)) == "1"
-    assert isinstance(client.receive(encode(joined(role))), Answer)
+    assert isinstance(client.receive(encode(joined(role, is_live=True))), Answer)
     client.frames()
     return client
 
@@ -80,7 +64,7 @@ def test_a_request_passes_both_ends_and_its_reply_is_paired(role: Role, request_
     client.send(Join(version=1, room="r", role=role))
     (frame,) = client.frames()
     assert isinstance(server.receive(frame, 0.0), Join)
-    server.send(joined(role))
+    server.send(joined(role, is_live=True))
     request_id = client.receive(server.frames()[0]) and client.send(request_)
     (frame,) = client.frames()
     received = server.receive(frame, 0.0)

@@ -11,10 +11,10 @@ from signaling.client import ClientProtocol
 from signaling.codec import encode, parse_object, validate
 from signaling.errors import ERROR_RULES, ErrorCode, PeerProtocolError
 from signaling.limits import Limits
-from signaling.messages import SERVER_MESSAGES, Error, Join, Joined, Role
+from signaling.messages import SERVER_MESSAGES, Error, Join, Role
 from signaling.server import ServerProtocol
 from signaling.states import State
-from tests.unit.signaling.strategies import FILTER, PLAIN_REQUESTS
+from tests.unit.signaling.strategies import PLAIN_REQUESTS, joined
 
 SEED = 20250101
 MUTATIONS = 3000
@@ -76,21 +76,6 @@ def fresh(role: Role | None) -> ServerProtocol:
         protocol.send(joined(role))
         protocol.frames()
     return protocol
-
-
-def joined(role: Role) -> Joined:
-    return Joined(
-        room="a-room",
-        peer="p",
-        role=role,
-        resume=None,
-        grace_s=10.0,
-        state="waiting",
-        publishing=False,
-        viewers=0,
-        filter=FILTER,
-        reply_to="1",
-    )
 
 
 def check_answers(protocol: ServerProtocol) -> set[str]:

@@ -7,7 +7,6 @@ from signaling.limits import Limits
 from signaling.messages import (
     HostLive,
     Join,
-    Joined,
     Leave,
     Left,
     LeftReason,
@@ -21,26 +20,11 @@ from signaling.messages import (
 )
 from signaling.server import ServerProtocol
 from signaling.states import CLIENT_MOVES, State
-from tests.unit.signaling.strategies import FILTER, PLAIN_REQUESTS
+from tests.unit.signaling.strategies import PLAIN_REQUESTS, joined
 
 
 def text(name: str, **fields: object) -> str:
     return json.dumps(PLAIN_REQUESTS[name] | fields)
-
-
-def joined(role: Role, reply_to: str | None = None) -> Joined:
-    return Joined(
-        room="a-room",
-        peer="p",
-        role=role,
-        resume=None,
-        grace_s=10.0,
-        state="waiting",
-        publishing=False,
-        viewers=0,
-        filter=FILTER,
-        reply_to=reply_to,
-    )
 
 
 def connected(role: Role | None = None, limits: Limits | None = None) -> ServerProtocol:
@@ -48,7 +32,7 @@ def connected(role: Role | None = None, limits: Limits | None = None) -> ServerP
     protocol = ServerProtocol(0.0, limits)
     if role is not None:
         assert isinstance(protocol.receive(text("join", role=role), 0.0), Join)
-        protocol.send(joined(role))
+        protocol.send(joined(role, None))
         protocol.frames()
     return protocol
 
@@ -194,7 +178,7 @@ def test_a_server_that_sends_out_of_order_is_stopped(message):
 
 def test_joined_cannot_be_sent_to_somebody_who_has_not_asked():
     with pytest.raises(RuntimeError, match="joined host while new"):
-        ServerProtocol(0.0).send(joined("host"))
+        ServerProtocol(0.0).send(joined("host", None))
 
 
 # Hostile frames.

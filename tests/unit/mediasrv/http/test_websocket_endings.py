@@ -21,11 +21,11 @@ from tests.unit.mediasrv.http.websocket_server import (
     FakeNode,
     Peer,
     closing,
-    joined,
     narrow_socket,
     received,
     until,
 )
+from tests.unit.signaling.strategies import joined
 
 
 async def test_a_client_that_does_not_read_is_closed_with_1013_and_nobody_else_suffers(server):

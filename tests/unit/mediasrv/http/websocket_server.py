@@ -15,33 +15,12 @@ from websockets.exceptions import ConnectionClosed
 
 from mediasrv.http import websocket as adaptor
 from mediasrv.http.socket_protocol import BoundedSocketProtocol
-from signaling.messages import (
-    ClientMessage,
-    FilterView,
-    Join,
-    Joined,
-    Role,
-)
+from signaling.messages import ClientMessage, Join
 from signaling.server import Outbox
+from tests.unit.signaling.strategies import joined
 
-FILTER = FilterView(state="off", enabled=False, params={})
 JOIN = '{"type": "join", "id": "1", "version": 1, "room": "r", "role": "host"}'
 SET_FILTER = '{"type": "set_filter", "id": "2"}'
-
-
-def joined(role: Role, reply_to: str | None) -> Joined:
-    return Joined(
-        room="r",
-        peer="p",
-        role=role,
-        resume=None,
-        grace_s=10.0,
-        state="waiting",
-        publishing=False,
-        viewers=0,
-        filter=FILTER,
-        reply_to=reply_to,
-    )
 
 
 class Peer:
