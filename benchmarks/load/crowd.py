@@ -82,6 +82,7 @@ class _Shared:
 
 class _Viewer:
     __slots__ = (
+        "_first",
         "_index",
         "_receive",
         "_seen",
@@ -108,6 +109,7 @@ class _Viewer:
         self._receive = peer.socket.recvmsg_into
         self._tails: dict[int, bytes] = {}
         self._seen: dict[int, int] = {}
+        self._first: dict[int, int] = {}
 
     def readable(self) -> None:
         """Take what one read gives: a train of media, or one control datagram."""
@@ -153,13 +155,14 @@ class _Viewer:
 
     def report(self) -> None:
         """Send what a browser sends every second: a receiver report and an estimate."""
-        blocks, loss = [], int(256 * self._way.loss)
+        blocks, loss = [], self._way.loss
         for tail in self._tails.values():
             sequence, ssrc = int.from_bytes(tail[:2], "big"), int.from_bytes(tail[6:], "big")
             known = self._seen.get(ssrc, sequence)
             highest = known + ((sequence - known + 0x8000) & 0xFFFF) - 0x8000
             self._seen[ssrc] = highest
-            blocks.append(rtcp.ReportBlock(ssrc, loss, 0, highest, 0, 0, 0))
+            lost = int(loss * (highest - self._first.setdefault(ssrc, highest)))
+            blocks.append(rtcp.ReportBlock(ssrc, int(256 * loss), lost, highest, 0, 0, 0))
         compound = rtcp.write_receiver_report(self.ssrc, blocks)
         compound += rtcp.write_cname(self.ssrc, "load")
         if blocks:

@@ -17,6 +17,8 @@ ESTIMATE_FRESH_S = 5.0
 # Estimators dip for a moment whenever a browser is busy; a way that is too narrow stays so.
 SHORT_OF = 0.7
 SHORT_FOR_S = 2.0
+# An estimate that begins low, where nothing is lost and nothing waits, grows by 8 % a second.
+STILL_GROWING = 1.08
 # draft-ietf-rmcat-gcc-02 section 6: above is congestion.
 LOSS_HIGH = 0.10
 # Reports of what was sent before a change come for so long after it.
@@ -97,7 +99,8 @@ class RungChooser:
         self._loss = 0.0
         self._queueing_s = 0.0
         self._is_drowned = False
-        self._short_since: float | None = None
+        # When the estimate became too low, and what it was.
+        self._short_since: tuple[float, float] | None = None
         self._hold_s = HOLD_FIRST_S
         self._changed_at = 0.0
         # When the last change was a step up that is not proven yet.
@@ -144,7 +147,7 @@ class RungChooser:
         ):
             place += 1
             self._changed_at = self._climbed_at = now
-        elif self._climbed_at is not None and now - self._climbed_at > PROVEN_S:
+        elif self._climbed_at is not None and not self._is_unproven(now):
             self._hold_s, self._climbed_at = HOLD_FIRST_S, None
         self.rung = ladder[place]
         self.padded_bps = 0.0
@@ -193,12 +196,17 @@ class RungChooser:
             return False
         if self._is_congested(cost_bps, now):
             return True
-        if not self._is_narrow(cost_bps, now):
+        estimate = self._fresh_estimate(now)
+        if estimate is None or not self._is_narrow(cost_bps, now):
             self._short_since = None
             return False
-        if self._short_since is None:
-            self._short_since = now
-        return now - self._short_since >= SHORT_FOR_S
+        since, at_first = self._short_since = self._short_since or (now, estimate)
+        if now - since < SHORT_FOR_S:
+            return False
+        if self._has_room and estimate >= STILL_GROWING * at_first:
+            self._short_since = now, estimate
+            return False
+        return True
 
     def _is_narrow(self, cost_bps: float, now: float) -> bool:
         estimate = self._fresh_estimate(now)
@@ -208,10 +216,18 @@ class RungChooser:
         """Tell whether much is lost, and because of what is sent.
 
         Losses alone may be those of a bad radio link, which fewer frames do not mend. REMB alone
-        does not see a short queue that is always full, and says nothing for five seconds.
+        does not see a short queue that is always full, and says nothing for five seconds. Losses
+        or a queue that begin with a step up come of it.
         """
+        if self._is_drowned:
+            return True
+        if self._is_unproven(now):
+            return not self._has_room
         is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(cost_bps, now)
-        return self._is_drowned or (self._loss >= LOSS_HIGH and is_full)
+        return self._loss >= LOSS_HIGH and is_full
+
+    def _is_unproven(self, now: float) -> bool:
+        return self._climbed_at is not None and now - self._climbed_at <= PROVEN_S
 
     def _fresh_estimate(self, now: float) -> float | None:
         is_fresh = now - self._estimated_at <= ESTIMATE_FRESH_S
@@ -223,7 +239,7 @@ class RungChooser:
         self._needs_lower = self._needs_lower or is_congested or place == 0
         if place == 0 and not is_congested:
             return 0
-        has_failed = self._climbed_at is not None and now - self._climbed_at <= PROVEN_S
+        has_failed = self._is_unproven(now)
         self._changed_at, self._climbed_at, self._short_since = now, None, None
         estimate = self._fresh_estimate(now)
         arrived_bps = costs_bps[place] * (1 - self._loss if is_congested else 1)

@@ -7,6 +7,7 @@ from mediasrv.relay import rtcp
 from mediasrv.relay.adaptation import Rung, RungChooser
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.keyframes import KeyframeRequests
+from mediasrv.relay.losses import LossWindow
 from mediasrv.relay.outlet import Outlet, Retransmission
 from mediasrv.relay.packets import ExtensionIds
 from mediasrv.relay.repair import LOSSY, RepairDelay, RoundTrip
@@ -53,7 +54,7 @@ class Subscription:
         round_trip: To the viewer.
         patience: For how long it waits for repairs.
         estimate_bps: The viewer's last REMB; None before the first.
-        loss: Share (0..1) of the video that its last receiver report missed.
+        loss: Share (0..1) of the video that it lost lately, by its receiver reports.
         counters: What it asked for.
         reported_at: When sender reports went out; None for "at once".
     """
@@ -72,6 +73,7 @@ class Subscription:
         }
         self.round_trip = RoundTrip()
         self.patience = RepairDelay()
+        self._losses = LossWindow()
         self.estimate_bps: int | None = None
         self.loss = 0.0
         self.counters = SubscriptionCounters()
@@ -131,10 +133,13 @@ class Subscription:
             if kind is None:
                 continue
             self.round_trip.echoed(block.last_report, block.delay, now)
-            if kind == "video":
-                self.loss = block.fraction_lost / 256
-                self.patience.lost(self.loss, self.round_trip.rtt_s, now)
-                self._chooser.lost(self.loss, self.round_trip.queueing_s)
+            if kind != "video":
+                continue
+            loss = self._losses.update(block, now)
+            if loss is not None:
+                self.loss = loss
+                self.patience.lost(loss, self.round_trip.rtt_s, now)
+                self._chooser.lost(loss, self.round_trip.queueing_s)
 
     def choose(self, ladder: Sequence[Rung], now: float) -> Rung:
         """Choose anew what the viewer gets of the video; see :meth:`RungChooser.choose`."""

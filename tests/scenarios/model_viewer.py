@@ -105,7 +105,9 @@ class ModelViewer:
         self._keyframe_required = True
         self._progress_at = self._stirred_at = time.now
         self._heard_at, self._heard_report = 0.0, 0
-        self._expected_before = self._received_before = self._received = 0
+        self._first = self._received = 0
+        # Packets expected and lost, as of the last report.
+        self._told = (0, 0)
         time.every(0.02, self._every_20_ms)
         time.every(REPORT_S, self._report)
         if self.estimate is not None:
@@ -139,6 +141,8 @@ class ModelViewer:
     def _take(self, sequence: int, packet: rtp.RtpPacket, payload: bytes) -> None:
         newest = self._video.newest
         number = self._video.unwrap(sequence)
+        if newest is None:
+            self._first = number
         if newest is not None and number > newest + 1:
             self._miss(range(newest + 1, number))
         if self._missing.pop(number, None) is not None:
@@ -165,9 +169,7 @@ class ModelViewer:
     def _nack(self, numbers: list[int]) -> None:
         for start in range(0, len(numbers), 200):
             wanted = [n & 0xFFFF for n in numbers[start : start + 200]]
-            self._send_rtcp(
-                rtcp.write_receiver_report(1, []) + rtcp.write_nack(1, self.video_ssrc, wanted)
-            )
+            self._complain(rtcp.write_nack(1, self.video_ssrc, wanted))
 
     def _every_20_ms(self) -> None:
         now = self.time.now
@@ -191,21 +193,38 @@ class ModelViewer:
         self._keyframe_required = True
         self._stirred_at = self.time.now
         self.plis.append(self.time.now)
-        self._send_rtcp(rtcp.write_receiver_report(1, []) + rtcp.write_pli(1, self.video_ssrc))
+        self._complain(rtcp.write_pli(1, self.video_ssrc))
+
+    def _complain(self, message: bytes) -> None:
+        """Send a message at once; as in browsers, a report of what came meanwhile goes before."""
+        self._send_rtcp(rtcp.write_receiver_report(1, self._blocks()) + message)
 
     def _report(self) -> None:
+        blocks = self._blocks()
+        if blocks:
+            self._send_rtcp(rtcp.write_receiver_report(1, blocks) + rtcp.write_cname(1, "model"))
+
+    def _blocks(self) -> list[rtcp.ReportBlock]:
         newest = self._video.newest
         if newest is None:
-            return
-        expected = self._received if self._expected_before == 0 else newest - self._expected_before
-        received = self._received - self._received_before
-        fraction = max(0, min(255, (expected - received) * 256 // max(1, expected)))
-        self._expected_before, self._received_before = newest, self._received
+            return []
+        expected = newest + 1 - self._first
+        lost = expected - self._received
+        expected_since, lost_since = expected - self._told[0], lost - self._told[1]
+        self._told = expected, lost
+        fraction = max(0, min(255, lost_since * 256 // max(1, expected_since)))
         delay = int((self.time.now - self._heard_at) * 65536) if self._heard_report else 0
-        block = rtcp.ReportBlock(
-            self.video_ssrc, fraction, 0, newest & 0xFFFFFFFF, 0, self._heard_report, delay
-        )
-        self._send_rtcp(rtcp.write_receiver_report(1, [block]) + rtcp.write_cname(1, "model"))
+        return [
+            rtcp.ReportBlock(
+                self.video_ssrc,
+                fraction,
+                lost,
+                newest & 0xFFFFFFFF,
+                0,
+                self._heard_report,
+                delay,
+            )
+        ]
 
     def _report_bandwidth(self) -> None:
         assert self.estimate is not None

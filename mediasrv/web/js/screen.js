@@ -9,6 +9,7 @@ const CURTAINS = {
   connecting: ["Connecting…", ""],
   waiting: ["Waiting for the host", "It starts by itself as soon as they go live. Leave this page open."],
   "host-away": ["The host is coming back", "Their connection dropped. It goes on by itself."],
+  slow: ["Little gets through", "The picture goes on by itself, as your connection allows."],
   reconnecting: ["Reconnecting…", "Hold on. It goes on by itself."],
   ended: ["This live has ended", "If the host comes back, it starts again by itself."],
   failed: ["Cannot play", ""],

@@ -13,6 +13,7 @@ export const WATCH_STATES = {
   connecting: "Connecting…",
   live: "Live",
   "host-away": "Host is reconnecting…",
+  slow: "Slow connection",
   reconnecting: "Reconnecting…",
   ended: "Ended",
   failed: "Cannot play",
@@ -89,5 +90,6 @@ export function watchState({ refused, socket, room, hostMedia, media }) {
   if (room === "away") return "host-away";
   if (media === "playing") return "live";
   if (hostMedia === "lost") return "host-away";
+  if (media === "slow") return "slow";
   return media === "stalled" || media === "lost" ? "reconnecting" : "connecting";
 }

@@ -97,7 +97,7 @@ export class Subscriber extends EventTarget {
     for (const entry of (await this.pc.getStats()).values()) {
       if (entry.type !== "inbound-rtp") continue;
       if (entry.kind === "video") frames += entry.framesDecoded ?? 0;
-      else packets += entry.packetsReceived ?? 0;
+      packets += entry.packetsReceived ?? 0;
     }
     return { frames, packets };
   }

@@ -14,10 +14,14 @@ const LOOK_MS = 1000;
 const STALLED_MS = 3000;
 /** Nothing came for this long although the host is live: subscribe anew. */
 const HOPELESS_MS = 8000;
-/** After the socket was away: the pictures must move within this time, or we subscribe anew. */
+/** Something comes, but no picture: on a way so narrow a new subscription makes it worse. */
+const PICTURELESS_MS = 30_000;
+/** After the socket was away: something must come within this time, or we subscribe anew. */
 const PROOF_MS = 1500;
 /** A socket that is back sooner than this was not worth a word. */
 const LOST_MS = 1000;
+/** What media is when its picture stops moving. */
+const STILL = new Set(["playing", "stalled", "slow"]);
 const FINAL = new Set(["bad_sdp", "unsupported_codec", "not_allowed", "bad_message"]);
 
 /** Events: "change" when state or detail did; "subscriber" when there is another one, or none. */
@@ -29,7 +33,8 @@ export class Viewing extends EventTarget {
   #attempt = 0;
   /** Is there a publication to subscribe to? Also while its host is away. */
   #publishing = false;
-  #lastProgress = 0;
+  #seen = { frames: 0, packets: 0 };
+  #arrivedAtMs = 0;
   #movedAtMs = 0;
   #provenFromMs = null;
   #lostTimer = null;
@@ -107,9 +112,9 @@ export class Viewing extends EventTarget {
 
   /** The server may be another one by now, which knows nothing of this connection. */
   async #demandProof(subscriber) {
-    const soFar = progressOf(subscriber, await subscriber.progress());
+    const soFar = await subscriber.progress();
     if (subscriber !== this.subscriber) return;
-    this.#lastProgress = soFar;
+    this.#seen = soFar;
     this.#provenFromMs = performance.now();
   }
 
@@ -133,8 +138,8 @@ export class Viewing extends EventTarget {
     if (!subscriber) return;
     this.subscriber = subscriber;
     this.subscriptions += 1;
-    this.#lastProgress = 0;
-    this.#movedAtMs = performance.now();
+    this.#seen = { frames: 0, packets: 0 };
+    this.#movedAtMs = this.#arrivedAtMs = performance.now();
     this.#provenFromMs = null;
     this.dispatchEvent(new Event("subscriber"));
     try {
@@ -211,13 +216,17 @@ export class Viewing extends EventTarget {
   async #look() {
     const { subscriber } = this;
     if (!subscriber) return;
-    const progress = progressOf(subscriber, await subscriber.progress());
+    const { frames, packets } = await subscriber.progress();
     if (subscriber !== this.subscriber) return;
     const nowMs = performance.now();
-    if (progress > this.#lastProgress) {
-      this.#lastProgress = progress;
-      this.#movedAtMs = nowMs;
+    const before = this.#seen;
+    this.#seen = { frames, packets };
+    if (packets > before.packets) {
+      this.#arrivedAtMs = nowMs;
       this.#provenFromMs = null;
+    }
+    if (subscriber.hasVideo ? frames > before.frames : packets > before.packets) {
+      this.#movedAtMs = nowMs;
       if (!subscriber.hasVideo) this.#attempt = 0;
       if (this.#parts.media !== "connecting" || !subscriber.hasVideo) {
         this.#update({ media: "playing" });
@@ -229,11 +238,15 @@ export class Viewing extends EventTarget {
 
   #judge(nowMs) {
     const stillMs = nowMs - this.#movedAtMs;
+    const silentMs = nowMs - this.#arrivedAtMs;
     const unproven = this.#provenFromMs !== null && nowMs - this.#provenFromMs > PROOF_MS;
-    if (stillMs > STALLED_MS && this.#parts.media === "playing") this.#update({ media: "stalled" });
+    if (stillMs > STALLED_MS && STILL.has(this.#parts.media)) {
+      this.#update({ media: silentMs > STALLED_MS ? "stalled" : "slow" });
+    }
     // While the host's own media is away, a new subscription would show no more than this one.
     const expected = this.#publishing && this.#parts.hostMedia === "connected";
-    if (expected && (unproven || stillMs > HOPELESS_MS)) this.#mediaLost();
+    const hopeless = silentMs > HOPELESS_MS || stillMs > PICTURELESS_MS;
+    if (expected && (unproven || hopeless)) this.#mediaLost();
   }
 
   #update(parts, detail = this.detail) {
@@ -245,9 +258,4 @@ export class Viewing extends EventTarget {
     this.detail = detail;
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/** What has to grow while this subscription is alive. */
-function progressOf(subscriber, { frames, packets }) {
-  return subscriber.hasVideo ? frames : packets;
 }

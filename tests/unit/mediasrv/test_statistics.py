@@ -4,8 +4,10 @@ import pytest
 
 from mediasrv.delays import DelayHistogram
 from mediasrv.relay import rtcp
+from mediasrv.relay.losses import WINDOW_S
 from mediasrv.statistics import PEERS_MAX, TOTALS_S, StatisticsWatches, TrackTotals, room_statistics
 from signaling.codec import encode
+from tests.loss_reports import LossReports
 from tests.studio import Studio
 
 
@@ -15,9 +17,11 @@ def tell(studio, viewer=None, delays=()):
 
 
 def report_loss(studio, viewer, share):
-    block = rtcp.ReportBlock(1001, int(256 * share), 0, 0, 0, 0, 0)
-    compound = rtcp.write_receiver_report(9, [block])
-    studio.broadcast.receive_viewer_rtcp(viewer, compound, studio.now)
+    reports = LossReports(1001)
+    for told in (0.0, share):
+        compound = rtcp.write_receiver_report(9, [reports.block(told)])
+        studio.broadcast.receive_viewer_rtcp(viewer, compound, studio.now)
+        studio.pass_time(2 * WINDOW_S)
 
 
 @pytest.fixture

@@ -193,6 +193,51 @@ def test_it_goes_down_when_the_way_was_too_narrow_for_two_seconds():
     assert chooser.choose(LADDER, 0.0, START + SHORT_FOR_S) == LADDER[1]
 
 
+def rungs_while_growing(per_second, loss=0.0, queueing_s=0.0):
+    """The places of a viewer whose estimate begins at a third, and grows by a factor."""
+    chooser = told(RATES[2] / 3, loss, queueing_s)
+    seen = []
+    for i in range(8):
+        chooser.estimated(RATES[2] / 3 * per_second**i, START + i)
+        seen.append(LADDER.index(chooser.choose(LADDER, 0.0, START + i)))
+    return seen
+
+
+def test_an_estimate_that_begins_low_and_grows_on_a_clear_way_takes_nothing():
+    assert rungs_while_growing(1.08) == [2] * 8
+
+
+def test_one_that_grows_too_slowly_or_while_packets_wait_counts():
+    assert rungs_while_growing(1.03)[2] == 1
+    assert rungs_while_growing(1.08, queueing_s=QUEUE_LONG_S)[2] == 1
+
+
+def climbed():
+    """A chooser that has just gone up by a rung, without an estimate, at START."""
+    chooser = told(None, 0.3, 1.0)
+    chooser.choose(LADDER, 0.0, START - 20)
+    chooser.lost(0.0, 0.0)
+    assert chooser.choose(LADDER, 0.0, START) == LADDER[2]
+    return chooser
+
+
+@pytest.mark.parametrize(
+    ("loss", "queueing_s", "after"),
+    [(LOSS_HIGH, 0.0, 1), (0.0, QUEUE_LONG_S, 1), (LOSS_HIGH - EPSILON, 0.0, 2)],
+)
+def test_losses_or_a_queue_right_after_a_step_up_take_it_back(loss, queueing_s, after):
+    chooser = climbed()
+    chooser.lost(loss, queueing_s)
+    assert chooser.choose(LADDER, 0.0, START + SETTLE_S) == LADDER[after]
+
+
+def test_a_step_up_that_has_proved_itself_is_not_taken_back_for_losses_alone():
+    chooser = climbed()
+    chooser.choose(LADDER, 0.0, START + PROVEN_S + EPSILON)
+    chooser.lost(LOSS_HIGH, 0.0)
+    assert chooser.choose(LADDER, 0.0, START + PROVEN_S + 1) == LADDER[2]
+
+
 def test_an_estimate_just_wide_enough_keeps_everything():
     assert places(told(SHORT_OF * RATES[2])) == [2] * 5
 

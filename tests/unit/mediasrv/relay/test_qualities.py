@@ -13,6 +13,7 @@ from mediasrv.relay.publisher import STREAMS_MAX, IncomingTrack
 from mediasrv.relay.qualities import BEST_FIRST_S, LINGER_S
 from mediasrv.relay.stills import EVERY_S
 from tests.layered_video import STEP_TICKS, LayeredCamera, seen
+from tests.loss_reports import LossReports
 from tests.relay_fakes import AUDIO_LEVEL_ID, AUDIO_TYPE, VIDEO_TYPE, unwrapped, viewer_tracks
 from tests.studio import Studio
 
@@ -41,6 +42,7 @@ class SimulcastStudio(Studio):
         }
         self.active = ["f"]
         self.shot = 0
+        self.reports = LossReports(VIDEO)
         self.publish(TRACKS)
 
     def packet(self, rid, packet, **more):
@@ -86,8 +88,7 @@ class SimulcastStudio(Studio):
 
     def remb(self, bitrate_bps, loss=0.0, name="v"):
         def tell():
-            block = rtcp.ReportBlock(VIDEO, int(loss * 256), 0, 0, 0, 0, 0)
-            report = rtcp.write_receiver_report(1, [block])
+            report = rtcp.write_receiver_report(1, [self.reports.block(loss)])
             remb = rtcp.write_remb(1, bitrate_bps, [VIDEO])
             self.broadcast.receive_viewer_rtcp(name, report + remb, self.now)
 

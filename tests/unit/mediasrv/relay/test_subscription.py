@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from mediasrv.relay import rtcp, rtp
+from mediasrv.relay.losses import WINDOW_S
 from mediasrv.relay.outlet import Retransmission
 from mediasrv.relay.repair import LOSSY, RTT_DEFAULT_S
 from tests.layered_video import LayeredCamera, assert_playable, layers_of, seen
+from tests.loss_reports import LossReports
 from tests.relay_fakes import VIDEO_SSRC, VIDEO_TYPE, viewer_tracks
 from tests.studio import Studio
 
@@ -59,9 +61,12 @@ def rtx_tracks():
     return audio, replace(video, retransmission=Retransmission(RTX, {"vp8": 98}, 77))
 
 
-def loss_report(fraction, ssrc=VIDEO, **fields):
-    block = rtcp.ReportBlock(ssrc, int(fraction * 256), 0, 0, 0, 0, 0)
-    return rtcp.write_receiver_report(1, [replace(block, **fields)])
+def lose(studio, share, ssrc=VIDEO):
+    """Let a viewer report a share as lost, a while after a report that all is well."""
+    reports = LossReports(ssrc)
+    for told in (0.0, share):
+        studio.say("v", rtcp.write_receiver_report(1, [reports.block(told)]))
+        studio.pass_time(2 * WINDOW_S)
 
 
 @pytest.fixture
@@ -122,13 +127,13 @@ class TestRepair:
     def test_on_a_lossy_way_repairs_go_twice(self, studio, loss, copies):
         outlet = studio.join("v", rtx_tracks())
         studio.roll(0.5, keyframe=True)
-        studio.say("v", loss_report(loss))
+        lose(studio, loss)
         studio.say("v", rtcp.write_nack(1, VIDEO, [outlet.of(VIDEO)[4].sequence]))
         assert len(outlet.of(RTX)) == copies
 
     def test_losses_of_the_sound_say_nothing_about_the_video(self, studio):
         studio.join("v")
-        studio.say("v", loss_report(0.5, ssrc=VIDEO - 1))
+        lose(studio, 0.5, ssrc=VIDEO - 1)
         assert studio.broadcast.subscriptions["v"].loss == 0.0
 
     def test_repairs_wait_for_the_round_trip_that_reports_echo(self, studio):
@@ -136,7 +141,8 @@ class TestRepair:
         studio.roll(0.5, keyframe=True)
         sent_at = studio.now - 0.3
         echo = int(sent_at * 65536) & 0xFFFFFFFF
-        studio.say("v", loss_report(0.0, last_report=echo))
+        block = LossReports(VIDEO).block(0.0, last_report=echo)
+        studio.say("v", rtcp.write_receiver_report(1, [block]))
         rtt_s = studio.broadcast.subscriptions["v"].round_trip.rtt_s
         assert rtt_s == pytest.approx(0.3, abs=0.001) != RTT_DEFAULT_S
         request = rtcp.write_nack(1, VIDEO, [outlet.of(VIDEO)[-2].sequence])

@@ -159,6 +159,8 @@ PARTS = {
         ("connecting", {"media": "none"}),
         ("connecting", {"media": "connecting"}),
         ("reconnecting", {"media": "stalled"}),
+        ("slow", {"media": "slow"}),
+        ("host-away", {"hostMedia": "lost", "media": "slow"}),
         ("reconnecting", {"media": "lost"}),
     ],
 )

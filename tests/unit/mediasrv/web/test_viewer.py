@@ -201,6 +201,32 @@ def test_dead_media_is_subscribed_anew(live, open_page):
     until_state(page, "live")
 
 
+# The statistics of a way so narrow that packets arrive and no picture becomes complete.
+NARROW = """() => {
+  const { getStats } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.getStats = async function () {
+    const seen = new Map(await getStats.call(this));
+    for (const [id, entry] of seen) {
+      const framesDecoded = window.decoded ?? 9;
+      if (entry.type === "inbound-rtp") seen.set(id, { ...entry, framesDecoded });
+    }
+    return seen;
+  };
+}"""
+
+
+def test_on_a_narrow_way_the_picture_is_waited_for_and_not_subscribed_anew(live, open_page):
+    page = open_page("/watch/otter")
+    until_state(page, "live")
+    page.evaluate(NARROW)
+    until_state(page, "slow")
+    page.wait_for_timeout(6000)
+    assert page.evaluate("mediasrv.subscriptions") == 1
+    assert page.evaluate("mediasrv.state") == "slow"
+    page.evaluate("window.decoded = 10")
+    until_state(page, "live")
+
+
 def test_after_a_restart_of_the_server_a_silent_connection_is_not_trusted(live, open_page):
     page = open_page("/watch/otter")
     until_state(page, "live")
