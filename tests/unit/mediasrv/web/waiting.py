@@ -4,6 +4,8 @@ import time
 
 from playwright.sync_api import Page, expect
 
+from tests.unit.mediasrv.web.fake_server import FakeServer
+
 STEP_MS = 50
 
 
@@ -30,3 +32,17 @@ def fail_media(page: Page) -> None:
       Object.defineProperty(pc, "connectionState", { value: "failed" });
       pc.dispatchEvent(new Event("connectionstatechange"));
     }""")
+
+
+def go_live(page: Page) -> None:
+    page.get_by_test_id("go-live").click()
+    until_state(page, "live")
+
+
+def until_received(page: Page, server: FakeServer, kind: str, count: int) -> list[dict]:
+    for _ in range(100):
+        if len(server.messages(kind)) >= count:
+            break
+        page.wait_for_timeout(50)
+    assert len(server.messages(kind)) == count
+    return server.messages(kind)
