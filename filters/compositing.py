@@ -2,11 +2,11 @@
 
 Most of a picture is either wholly covered or not at all. Bands of rows are cut into runs of
 columns: those that are covered are copied, those that are not are left alone, and only what lies
-between is blended pixel by pixel, with its fractions dithered.
+between is blended pixel by pixel.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,12 +18,14 @@ from filters.image import Plane
 from filters.scratch import Scratch
 
 # Bands of a mask whose runs are found together; on a picture each stays in the processor's cache.
-BANDS = 12
+BANDS = 4
 # Runs of fewer mask cells than this, an odd number, are blended too: not worth their own steps.
 SHORTEST_RUN = 7
 FULL = 255
 
 Codes = npt.NDArray[np.uint8]
+Shares = npt.NDArray[np.float32]
+Part = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Run:
     right: int
     is_covered: bool
 
-    def on(self, shape: tuple[int, int], cells: tuple[int, ...]) -> tuple[slice, slice]:
+    def on(self, shape: tuple[int, int], cells: tuple[int, ...]) -> Part:
         """The run's pixels on a plane: those whose centres are in it."""
         top, bottom = (_first_pixel(row, shape[0], cells[0]) for row in (self.top, self.bottom))
         left, right = (_first_pixel(n, shape[1], cells[1]) for n in (self.left, self.right))
@@ -56,30 +58,54 @@ def _first_pixel(cell: int, pixels: int, cells: int) -> int:
     return -(-(2 * cell * pixels - cells) // (2 * cells))
 
 
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A mask on planes of one shape.
+
+    Attributes:
+        whole: What is covered wholly.
+        borders: What is covered in part, with how much counts of what was there and of what is
+            laid over it, for each pixel.
+    """
+
+    whole: Sequence[Part]
+    borders: Sequence[tuple[Part, Shares, Shares]]
+
+
 class Mask:
-    """Where to lay, coarsely, and what of it needs which work.
+    """Where to lay, coarsely.
 
     Attributes:
         codes: How much of each cell is covered, 0 to 255; spread bilinearly over the picture.
-        runs: All of it that is not to be left alone.
     """
 
-    __slots__ = ("_spreads", "codes", "runs")
+    __slots__ = ("_covers", "_runs", "codes")
 
     def __init__(self, codes: Codes) -> None:
         """Take over ``codes``, at least 1x1."""
         self.codes = codes
-        self.runs = tuple(_runs(codes))
-        self._spreads: dict[tuple[int, int], Codes] = {}
+        self._runs = tuple(_runs(codes))
+        self._covers: dict[tuple[int, int], Cover] = {}
 
-    def spread(self, shape: tuple[int, int]) -> Codes:
-        """The codes for each pixel of a plane; kept, for planes share their shapes."""
-        found = self._spreads.get(shape)
-        if found is None:
-            size = (shape[1], shape[0])
-            spread = cv2.resize(self.codes, size, interpolation=cv2.INTER_LINEAR)
-            found = self._spreads[shape] = np.asarray(spread, np.uint8)
-        return found
+    def on(self, shape: tuple[int, int]) -> Cover:
+        """The mask on planes of this shape; kept, for planes share their shapes."""
+        cover = self._covers.get(shape)
+        if cover is None:
+            cover = self._covers[shape] = self._spread(shape)
+        return cover
+
+    def _spread(self, shape: tuple[int, int]) -> Cover:
+        spread = cv2.resize(self.codes, shape[::-1], interpolation=cv2.INTER_LINEAR)
+        whole: list[Part] = []
+        borders: list[tuple[Part, Shares, Shares]] = []
+        for run in self._runs:
+            part = run.on(shape, self.codes.shape)
+            if run.is_covered:
+                whole.append(part)
+            elif spread[part].size:
+                laid = np.multiply(spread[part], np.float32(1 / FULL), dtype=np.float32)
+                borders.append((part, np.float32(1) - laid, laid))
+        return Cover(whole, borders)
 
 
 class Compositor:
@@ -99,28 +125,25 @@ class Compositor:
             amount: More than 0; 1 hides what was there.
         """
         shape = (plane.shape[0], plane.shape[1])
-        spread = mask.spread(shape)
-        for run in mask.runs:
-            part = run.on(shape, mask.codes.shape)
-            if run.is_covered and amount >= 1:
-                np.copyto(plane[part], layer[part])
-            elif plane[part].size:
-                self._blend(plane, layer, spread, amount, part)
+        cover = mask.on(shape)
+        if amount < 1:
+            layer = self._faded(plane, layer, amount)
+        for part in cover.whole:
+            np.copyto(plane[part], layer[part])
+        for part, kept, laid in cover.borders:
+            blended = self._scratch.take("blended", laid.shape, np.uint8)
+            cv2.blendLinear(plane[part], layer[part], kept, laid, dst=blended)
+            np.copyto(plane[part], blended)
 
-    def _blend(
-        self, plane: Plane, layer: Plane, spread: Codes, amount: float, part: tuple[slice, slice]
-    ) -> None:
-        target = plane[part]
-        take, shape = self._scratch.take, (target.shape[0], target.shape[1])
-        pixels, change = take("pixels", shape, np.float32), take("change", shape, np.float32)
-        shares, rounded = take("shares", shape, np.float32), take("rounded", shape, np.uint8)
-        np.copyto(pixels, target)
-        np.subtract(layer[part], pixels, out=change)
-        np.multiply(spread[part], np.float32(amount / FULL), out=shares)
-        cv2.multiply(change, shares, dst=change)
-        cv2.add(change, pixels, dst=change)
-        self._dither.round_into(rounded, change, part[0].start, part[1].start)
-        np.copyto(target, rounded)
+    def _faded(self, plane: Plane, layer: Plane, amount: float) -> Plane:
+        """The layer as far as it counts, its fractions dithered."""
+        shape = (plane.shape[0], plane.shape[1])
+        change = self._scratch.take("change", shape, np.float32)
+        faded = self._scratch.take("faded", shape, np.uint8)
+        cv2.subtract(layer, plane, dst=change, dtype=cv2.CV_32F)
+        cv2.scaleAdd(change, amount, plane.astype(np.float32), dst=change)
+        self._dither.round_into(faded, change, 0, 0)
+        return faded
 
 
 def _runs(codes: Codes) -> Iterator[Run]:

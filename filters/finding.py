@@ -35,6 +35,11 @@ class FaceFinder:
         self._since_look = 0
         self._motions: list[FaceMotion] = []
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the last picture cost more than others: a look, where there are turns."""
+        return self._look_every > 1 and self._since_look == 0
+
     def find(
         self, image: YuvImage, *, look: bool = False, less_often: int = 1
     ) -> Sequence[FaceLandmarks]:

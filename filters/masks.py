@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters import mesh
+from filters.carrying import carry_masks
 from filters.image import Plane, YuvImage
 from filters.region import (
     SMALLEST_SIZE_PX,
@@ -57,36 +58,44 @@ FULL = 255
 
 
 class MaskBuilder:
-    """Turns faces into regions; owns the memory of all their grids."""
+    """Turns faces into regions; owns the memory that drawing takes."""
 
     def __init__(self) -> None:
         self._scratch = Scratch()
 
-    def build(self, image: YuvImage, face: TrackedFace, index: int = 0) -> FaceRegion | None:
+    def build(
+        self, image: YuvImage, face: TrackedFace, *, in_haste: bool = False
+    ) -> FaceRegion | None:
         """Draw the masks of one face.
 
         Args:
             image: The picture as it came, before any stage; only read.
             face: Where the face is and how much of it counts.
-            index: Number of the face in this picture.
+            in_haste: Move the masks of the picture before along, if they were drawn in it.
 
         Returns:
-            The region, whose grids are valid until ``index`` is built again; None when the face
-            is outside the picture, too small to have skin, or has faded out.
+            The region, whose grids are valid until the same face is built again; None when the
+            face is outside the picture, too small to have skin, or has faded out.
         """
-        points = bounded_points(face.landmarks, image)
-        region = FaceRegion(points, face.weight, face.size_px, face.landmarks.confidence)
+        points, memory = bounded_points(face.landmarks, image), face.memory
+        before, memory.drawn = memory.drawn, None
+        region = FaceRegion(points, face.weight, face.size_px, face.landmarks.confidence, memory)
         if region.size_px < SMALLEST_SIZE_PX or region.weight <= 0:
             return None
         lifted = lift_forehead(points)
         outline = np.concatenate((lifted, *(points[ring] for ring in OUTLINE)))
         if not region.place(image, outline):
             return None
-        self._draw(image, region, lifted, f"{index} ")
+        region.in_haste = in_haste and before is not None and before.step == region.step
+        if region.in_haste and before is not None:
+            carry_masks(before, region, memory.grids)
+        else:
+            self._draw(image, region, lifted)
+            memory.drawn = region
         return region
 
-    def _draw(self, image: YuvImage, region: FaceRegion, lifted: Points, prefix: str) -> None:
-        take, shape = self._scratch.take, region.grid_shape
+    def _draw(self, image: YuvImage, region: FaceRegion, lifted: Points) -> None:
+        take, shape, keep = self._scratch.take, region.grid_shape, region.memory.grids.take
         # Drawn and blurred with a rim around the region: what lies beyond it, even beyond the
         # picture, then counts as it should instead of being guessed.
         rim = odd_cells(GLOW_FADE, region)
@@ -99,11 +108,11 @@ class MaskBuilder:
         lying = self._fill(shape[::-1], rim, "features", [corners[ring, ::-1] for ring in FEATURES])
 
         fade, feature_fade = odd_cells(GLOW_FADE, region), odd_cells(FEATURE_FADE, region)
-        glow = _ramp(oval, fade, rim, (2, -1), take(prefix + "glow", shape, np.float32))
+        glow = _ramp(oval, fade, rim, (2, -1), keep("glow", shape, np.float32))
         above = _ramp(tall, fade, rim, (2, -1), take("above", shape, np.float32))
         bare = _ramp(lying, feature_fade, rim, (-2, 1), take("bare", shape[::-1], np.float32)).T
 
-        skin = take(prefix + "skin", shape, np.float32)
+        skin = keep("skin", shape, np.float32)
         inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))
         np.multiply(inside, bare, out=skin)
         light, colour = self._strangeness(image, region, skin)

@@ -16,7 +16,13 @@ from filters.errors import FilterError, ModelMissing
 from filters.face_search import FaceSearch
 from filters.image import Plane, YuvImage, chroma_shape
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
-from filters.mediapipe_graph import MediaPipeGraph, graph_text, nodes_of, on_the_calling_thread
+from filters.mediapipe_graph import (
+    MediaPipeGraph,
+    graph_text,
+    nodes_of,
+    on_the_calling_thread,
+    without_warping,
+)
 from filters.mediapipe_wheel import FACE_GRAPH, MediaPipeWheel, open_wheel
 from filters.native_log import without_known_chatter
 from filters.roi import FaceCropper, FaceRoi
@@ -130,7 +136,8 @@ class MediaPipeFaceMesh:
             self._graph.close()
 
     def _start(self, wheel: MediaPipeWheel) -> None:
-        config = on_the_calling_thread(_landmark_graph(graph_text(wheel, FACE_GRAPH)), nets=1)
+        text = without_warping(_landmark_graph(graph_text(wheel, FACE_GRAPH)))
+        config = on_the_calling_thread(text, nets=1)
         self._graph = MediaPipeGraph(wheel, config, [LANDMARKS, PRESENCE], {"with_attention": True})
         self._searcher = FaceSearch(wheel)
         drawn = _yuv(draw_face(*WARM_UP_PX))

@@ -8,7 +8,13 @@ import numpy.typing as npt
 
 from filters.errors import FilterError, ModelMissing
 from filters.image import YuvImage
-from filters.mediapipe_graph import MediaPipeGraph, graph_text, nodes_of, on_the_calling_thread
+from filters.mediapipe_graph import (
+    MediaPipeGraph,
+    graph_text,
+    nodes_of,
+    on_the_calling_thread,
+    without_warping,
+)
 from filters.mediapipe_wheel import open_wheel
 from filters.native_log import without_known_chatter
 from filters.scaling import RgbShrinker
@@ -31,7 +37,7 @@ class MediaPipeSelfie:
         """
         wheel = open_wheel()
         self._shrinker = RgbShrinker(WIDTH_PX, HEIGHT_PX)
-        config = "".join(nodes_of(graph_text(wheel, GRAPH)))
+        config = without_warping("".join(nodes_of(graph_text(wheel, GRAPH))))
         config += 'input_stream: "IMAGE:image"\ninput_side_packet: "model_selection"\n'
         with without_known_chatter():
             self._graph = MediaPipeGraph(

@@ -13,7 +13,7 @@ from filters.masks import MaskBuilder
 from filters.parameters import Parameters
 from filters.region import FaceRegion
 from filters.scene import SceneWatch
-from filters.stages import LookingStage, Stage, default_stages
+from filters.stages import LookingStage, Pace, Stage, default_stages
 from filters.tracking import FaceTracker
 
 USUAL_INTERVAL_S = 1 / 30
@@ -104,10 +104,12 @@ class Pipeline:
         active = [stage for stage in self._stages if stage.is_active(plan.parameters)]
         durations_us: dict[str, int] = {}
         faces: list[FaceRegion] = []
+        is_cut, in_haste = self._scene.has_changed(image), False
         if any(stage.needs_faces for stage in active):
-            faces = self._find_faces(image, plan, elapsed_s, durations_us)
+            faces = self._find_faces(image, plan, elapsed_s, durations_us, is_cut=is_cut)
+            in_haste = self._finder.has_looked
         for looker in self._lookers:
-            looker.look_less_often(plan.segment_every)
+            looker.keep_pace(Pace(plan.segment_every, is_cut, in_haste))
         for stage in active:
             started_ns = time.perf_counter_ns()
             stage.apply(image, faces, plan.parameters)
@@ -115,10 +117,15 @@ class Pipeline:
         return durations_us
 
     def _find_faces(
-        self, image: YuvImage, plan: Plan, elapsed_s: float, durations_us: dict[str, int]
+        self,
+        image: YuvImage,
+        plan: Plan,
+        elapsed_s: float,
+        durations_us: dict[str, int],
+        *,
+        is_cut: bool,
     ) -> list[FaceRegion]:
         started_ns = time.perf_counter_ns()
-        is_cut = self._scene.has_changed(image)
         if is_cut:
             self._tracker.reset()
         found = self._finder.find(
@@ -127,7 +134,8 @@ class Pipeline:
         durations_us["landmarks"] = _since_us(started_ns)
         started_ns = time.perf_counter_ns()
         tracked = self._tracker.update(found, elapsed_s)
-        regions = (self._masks.build(image, face, index) for index, face in enumerate(tracked))
+        in_haste = self._finder.has_looked
+        regions = (self._masks.build(image, face, in_haste=in_haste) for face in tracked)
         faces = [region for region in regions if region is not None]
         durations_us["masks"] = _since_us(started_ns)
         return faces

@@ -48,9 +48,11 @@ def lift_picture(image: YuvImage, lift: float) -> YuvImage:
 def lay_plane(plane: Plane, layer: Plane, codes: Plane, amount: float) -> Plane:
     """Do what :meth:`filters.compositing.Compositor.lay` does, on a copy."""
     rows, columns = plane.shape
-    share = _resized(codes.astype(np.float64), rows, columns) / 255 * amount
+    share = _resized(codes.astype(np.float64), rows, columns) / 255
     below = plane.astype(np.float64)
-    return rounded(below + (layer - below) * share)
+    above = rounded(below + (layer - below) * amount) if amount < 1 else layer
+    blended: Plane = np.rint(below + (above - below) * share).astype(np.uint8)
+    return blended
 
 
 def blur_without_people(plane: Plane, weight: Array, window: int) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters import mesh
+from filters.face_memory import FaceMemory
 from filters.facial_data import FacialData
 from filters.image import Plane, YuvImage
 from filters.landmarks import FaceLandmarks
@@ -45,14 +46,18 @@ class FaceRegion(FacialData):
             nostrils.
         glow: The same for the whole face, fading over a wide border.
         likeness: 0 to 1 per cell: how much it looks like this face's skin, wherever it is.
+        memory: What is kept of the face from picture to picture.
+        in_haste: Whether this picture has no time for what can be taken from ``memory``.
     """
 
     __slots__ = (
         "confidence",
         "glow",
         "height_px",
+        "in_haste",
         "left",
         "likeness",
+        "memory",
         "points",
         "size_px",
         "skin",
@@ -67,13 +72,20 @@ class FaceRegion(FacialData):
     likeness: Grid
 
     def __init__(
-        self, points: Points, weight: float, size_px: float, confidence: float = 1.0
+        self,
+        points: Points,
+        weight: float,
+        size_px: float,
+        confidence: float,
+        memory: FaceMemory,
     ) -> None:
         self.points = points
         self.confidence = confidence
         self.weight = weight
         self.size_px = size_px
         self.step = grid_step(size_px)
+        self.memory = memory
+        self.in_haste = False
         self.left = self.top = self.width_px = self.height_px = 0
 
     @property

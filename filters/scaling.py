@@ -13,8 +13,11 @@ def halved(plane: Plane, times: int) -> Plane:
         A new array, or the plane itself when ``times`` is 0.
     """
     for _ in range(times):
-        size = (plane.shape[1] // 2, plane.shape[0] // 2)
-        plane = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+        rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
+        # By exactly two, else OpenCV takes its slow way.
+        even = plane[: 2 * rows, : 2 * columns]
+        size = (columns, rows)
+        plane = np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.uint8)
     return plane
 
 

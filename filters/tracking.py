@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from filters.face_memory import FaceMemory
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import FaceLandmarks
 from filters.one_euro import OneEuroFilter
@@ -33,26 +34,33 @@ class TrackedFace(FacialData):
         landmarks: Steadied over time.
         weight: 0 to 1, how much of it counts.
         size_px: How large it is, steadily: follows growing and shrinking in few large steps.
+        memory: What filters keep of it; the same object in all its pictures.
 
     The landmarks' confidence is steadied as well: it falls and rises within a few pictures.
     """
 
-    __slots__ = ("landmarks", "size_px", "weight")
+    __slots__ = ("landmarks", "memory", "size_px", "weight")
 
     def __init__(
-        self, landmarks: FaceLandmarks, weight: float = 1.0, size_px: float | None = None
+        self,
+        landmarks: FaceLandmarks,
+        weight: float = 1.0,
+        size_px: float | None = None,
+        memory: FaceMemory | None = None,
     ) -> None:
         self.landmarks = landmarks
         self.weight = weight
         self.size_px = measure_size_px(landmarks.points()) if size_px is None else size_px
+        self.memory = FaceMemory() if memory is None else memory
 
 
 class _Track(FacialData):
-    __slots__ = ("centre", "confidence", "filter", "size_px", "weight")
+    __slots__ = ("centre", "confidence", "filter", "memory", "size_px", "weight")
 
     def __init__(self, face: FaceLandmarks, weight: float) -> None:
         self.filter = OneEuroFilter(face.points())
         self.confidence = face.confidence
+        self.memory = FaceMemory()
         self.weight = weight
         self.size_px = 0.0
         self.locate()
@@ -130,6 +138,7 @@ class FaceTracker:
                 FaceLandmarks(np.asarray(track.filter.value), track.confidence),
                 track.weight,
                 track.size_px,
+                track.memory,
             )
             for track in self._tracks
         ]

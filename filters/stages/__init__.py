@@ -7,8 +7,9 @@ A new filter is a class here or a touch of a stage that paints, and a field in
 from typing import Final
 
 from filters.cube import Look as LookFunction
-from filters.stages.background import Background, PersonSegmenter
-from filters.stages.base import FaceStage, LookingStage, Stage
+from filters.people import PersonSegmenter
+from filters.stages.background import Background
+from filters.stages.base import FaceStage, LookingStage, Pace, Stage
 from filters.stages.brighten import Brighten
 from filters.stages.features import Features
 from filters.stages.look import Look
@@ -55,6 +56,7 @@ __all__ = [
     "STAGE_TYPES",
     "FaceStage",
     "LookingStage",
+    "Pace",
     "PersonSegmenter",
     "Stage",
     "default_stages",

@@ -1,11 +1,11 @@
 """Blurs what is behind people, or lays a colour or a picture there.
 
-The segmentation says coarsely where people are; its mask is steadied over time, and the blur
-leaves people out, so that nobody wears a halo of their own colours.
+The mask says coarsely where people are (``people.py``). The blur leaves them out, so that nobody
+wears a halo of their own colours.
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,25 +15,19 @@ from filters.compositing import FULL, Compositor, Mask
 from filters.dither import Dither
 from filters.image import Plane, YuvImage
 from filters.parameters import Parameters
-from filters.region import FaceRegion, smooth_step
+from filters.people import PeopleWatch, PersonSegmenter
+from filters.region import FaceRegion
 from filters.scaling import shrink_into
 from filters.scratch import Scratch
-from filters.stages.base import FaceStage, strength_of
+from filters.stages.base import FaceStage, Pace, strength_of
 
-People = npt.NDArray[np.float32]
 Weights = npt.NDArray[np.float32]
 
-# One look of the net serves so many pictures.
-LOOK_EVERY = 2
-# Weight of the newest mask; half a second's trembling is averaged, a move is followed.
-FOLLOWS = 0.6
-# A mean change of the mask beyond this is a cut, and nothing of the old mask stays.
-JUMP = 0.15
-# Where a person begins and is certain: the net's own edge is soft.
-EDGE = (0.5, 0.9)
-# Blurred at this part of the size; width of the blur in parts of the picture's height.
-SHRINK = 4
+# Width of the blur in parts of the picture's height. It is made of cells of so many pixels, as
+# coarse as its width allows, and made finer before it is rounded.
 BLUR = (0.02, 0.09)
+CELLS_PX, LEAST_CELLS = (8, 4), 3.0
+ROUNDED_AT = 4
 LEAST_BACKGROUND = 1e-3
 # From this strength on the blur hides what was there; below, it is blended with it.
 FULLY_BLURRED_AT = 0.3
@@ -42,13 +36,6 @@ SHADES: Final = (
     *((126, 128, 128), (225, 128, 128), (190, 118, 134)),
     *((140, 118, 120), (110, 148, 116), (24, 128, 128)),
 )
-
-
-class PersonSegmenter(Protocol):
-    """Tells people from their background."""
-
-    def segment(self, image: YuvImage) -> People:
-        """How much of each part of the picture is a person, 0 to 1, of any shape."""
 
 
 class Background(FaceStage):
@@ -68,33 +55,32 @@ class Background(FaceStage):
             segmenter: The caller's to close.
             picture: Laid behind people instead of a colour, scaled to the size of the stream.
         """
-        self._segmenter = segmenter
+        self._watch = None if segmenter is None else PeopleWatch(segmenter)
         self._picture = picture
         self._scratch = Scratch()
         self._dither = Dither()
         self._compositor = Compositor()
-        # How much of each cell is a person, and the mask that was made of it.
-        self._people: People | None = None
-        self._mask = Mask(np.zeros((1, 1), np.uint8))
-        self._turn = 0
-        self._look_every = LOOK_EVERY
+        self._pace = Pace()
 
     def is_active(self, parameters: Parameters) -> bool:
         """Whether there is something to do and somebody to tell people from background."""
-        return self._segmenter is not None and super().is_active(parameters)
+        return self._watch is not None and super().is_active(parameters)
 
-    def look_less_often(self, times: int) -> None:
-        """Let one mask serve ``times`` as many pictures as usual."""
-        self._look_every = LOOK_EVERY * times
+    def keep_pace(self, pace: Pace) -> None:
+        """Take what the next picture has time for."""
+        self._pace = pace
 
     def apply(self, image: YuvImage, faces: Sequence[FaceRegion], parameters: Parameters) -> None:
         """Change the background in place."""
         del faces
         blur = strength_of(parameters, "background_blur")
         replace = strength_of(parameters, "background_replace")
-        if self._segmenter is None or not (blur or replace):
+        if self._watch is None or not (blur or replace):
             return
-        mask = self._behind(image, self._segmenter)
+        pace = self._pace
+        mask = self._watch.behind(
+            image, times=pace.look_every, now=pace.is_new_scene, in_haste=pace.in_haste
+        )
         if blur:
             self._lay_blurred(image, mask, blur)
         if replace:
@@ -103,24 +89,36 @@ class Background(FaceStage):
     def change_face(self, image: YuvImage, face: FaceRegion, parameters: Parameters) -> None:
         """Nothing: the background is not a face."""
 
-    def _behind(self, image: YuvImage, segmenter: PersonSegmenter) -> Mask:
-        """How much of each part of the picture is background, steadied."""
-        if self._people is None or self._turn % self._look_every == 0:
-            newest = segmenter.segment(image)
-            if self._people is None or _is_another_scene(self._people, newest):
-                self._people = newest.astype(np.float32)
-            else:
-                self._people += np.float32(FOLLOWS) * (newest - self._people)
-            self._mask = behind(self._people)
-        self._turn += 1
-        return self._mask
-
     def _lay_blurred(self, image: YuvImage, mask: Mask, strength: float) -> None:
         amount = min(1.0, strength / FULLY_BLURRED_AT)
-        luma = self._blurred((image.y,), mask, strength, "y")
-        chroma = self._blurred((image.u, image.v), mask, strength, "uv")
-        for plane, layer in zip((image.y, image.u, image.v), luma + chroma, strict=True):
+        width_px = (BLUR[0] + (BLUR[1] - BLUR[0]) * strength) * image.height_px
+        cell_px = next((px for px in CELLS_PX if width_px >= LEAST_CELLS * px), CELLS_PX[-1])
+        width = max(1.0, width_px / cell_px)
+        shape = (max(1, image.height_px // cell_px), max(1, image.width_px // cell_px))
+        weight = background_weight(mask, shape)
+        spread = twice_blurred(weight, width)
+        for plane in (image.y, image.u, image.v):
+            cells = self._scratch.take("cells", shape, np.uint8)
+            shrink_into(plane, cells)
+            total = twice_blurred(np.multiply(cells, weight), width)
+            layer = self._grown(np.divide(total, spread, out=total), plane)
             self._compositor.lay(plane, layer, mask, amount)
+
+    def _grown(self, blurred: Weights, plane: Plane) -> Plane:
+        """Spread blurred cells over a plane's pixels."""
+        rows, columns = plane.shape
+        fine = (max(1, rows // ROUNDED_AT), max(1, columns // ROUNDED_AT))
+        if fine != blurred.shape:
+            size = fine[::-1]
+            blurred = np.asarray(
+                cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR), np.float32
+            )
+        # Dithered while it is small: a blurred wall has gradients that would show steps.
+        rounded = self._scratch.take("rounded", fine, np.uint8)
+        self._dither.round_into(rounded, blurred, 0, 0)
+        layer = self._scratch.take("layer", (rows, columns), np.uint8)
+        cv2.resize(rounded, (columns, rows), dst=layer, interpolation=cv2.INTER_LINEAR)
+        return layer
 
     def _lay_shade(self, image: YuvImage, mask: Mask, place: float, amount: float) -> None:
         planes = (image.y, image.u, image.v)
@@ -132,33 +130,6 @@ class Background(FaceStage):
             else:
                 shrink_into(getattr(laid, name), layer)
             self._compositor.lay(plane, layer, mask, amount)
-
-    def _blurred(
-        self, planes: tuple[Plane, ...], mask: Mask, strength: float, name: str
-    ) -> list[Plane]:
-        """Planes of one size without their people, blurred."""
-        rows, columns = planes[0].shape
-        small = (max(1, rows // SHRINK), max(1, columns // SHRINK))
-        weight = background_weight(mask, small)
-        width = max(1.0, (BLUR[0] + (BLUR[1] - BLUR[0]) * strength) * small[0])
-        spread = twice_blurred(weight, width)
-        layers = []
-        for number, plane in enumerate(planes):
-            pixels = self._scratch.take("small", small, np.uint8)
-            shrink_into(plane, pixels)
-            total = twice_blurred(np.multiply(pixels, weight), width)
-            # Dithered while it is small: a blurred wall has gradients that would show steps.
-            self._dither.round_into(pixels, np.divide(total, spread, out=total), 0, 0)
-            layer = self._scratch.take(f"{name} {number}", (rows, columns), np.uint8)
-            cv2.resize(pixels, (columns, rows), dst=layer, interpolation=cv2.INTER_LINEAR)
-            layers.append(layer)
-        return layers
-
-
-def behind(people: People) -> Mask:
-    """Where the background is, from how much of each cell is a person."""
-    certain = smooth_step((people - np.float32(EDGE[0])) * np.float32(1 / (EDGE[1] - EDGE[0])))
-    return Mask(np.rint((1 - certain) * FULL).astype(np.uint8))
 
 
 def background_weight(mask: Mask, shape: tuple[int, int]) -> Weights:
@@ -175,10 +146,6 @@ def twice_blurred(values: Weights, width: float) -> Weights:
     wider -= twice
     wider *= np.float32((width - narrow) / 2)
     return np.add(twice, wider, out=wider)
-
-
-def _is_another_scene(people: People, newest: People) -> bool:
-    return people.shape != newest.shape or float(np.abs(newest - people).mean()) > JUMP
 
 
 def shade(part: float) -> tuple[int, int, int]:

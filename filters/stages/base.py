@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from filters.image import YuvImage
@@ -33,12 +34,27 @@ class Stage(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a picture leaves of its time to a stage with a net of its own.
+
+    Attributes:
+        look_every: Look at one of so many pictures that it would look at.
+        is_new_scene: Look at this one: nothing of the last is true any more.
+        in_haste: Other nets look at this one; rather look at the next.
+    """
+
+    look_every: int = 1
+    is_new_scene: bool = False
+    in_haste: bool = False
+
+
 @runtime_checkable
 class LookingStage(Protocol):
     """A stage with a net of its own, which looks at some of the pictures only."""
 
-    def look_less_often(self, times: int) -> None:
-        """Look at one of ``times`` pictures that it would look at; 1 is usual."""
+    def keep_pace(self, pace: Pace) -> None:
+        """Take what the next picture has time for."""
 
 
 class FaceStage(ABC):

@@ -24,6 +24,7 @@ import filters.region
 import filters.tracking
 from benchmarks.quality import FaceAreas
 from filters.canvas import Painter
+from filters.face_memory import FaceMemory
 from filters.face_search import FaceSearch
 from filters.facial_data import FacialArray, FacialData
 from filters.landmarks import LANDMARK_COUNT, FaceLandmarks
@@ -59,6 +60,7 @@ def every_kind() -> list[FacialData]:
         OneEuroFilter(points),
         TrackedFace(landmarks),
         _Track(landmarks, 1.0),
+        FaceMemory(),
         FaceRoi.around(np.asarray(points)),
         FaceSearch(open_wheel()),
         TexturePatch(*(np.ones((9, 9), np.float32) for _ in range(3))),

@@ -161,9 +161,9 @@ def test_real_foreheads_count_above_the_mesh(detector, media, name):
 
 def test_several_faces_have_masks_of_their_own(image):
     builder = MaskBuilder()
-    left = builder.build(image, TrackedFace(face_at(150, 240, 180)), 0)
+    left = builder.build(image, TrackedFace(face_at(150, 240, 180)))
     kept = left.skin.copy(), left.glow.copy()
-    builder.build(image, TrackedFace(face_at(480, 240, 120)), 1)
+    builder.build(image, TrackedFace(face_at(480, 240, 120)))
     assert np.array_equal(left.skin, kept[0])
     assert np.array_equal(left.glow, kept[1])
 
@@ -176,3 +176,45 @@ def test_reused_memory_leaves_no_trace(image):
     fresh = region_in(image, face_at(320, 240, 150))
     assert np.array_equal(again.skin, fresh.skin)
     assert np.array_equal(again.glow, fresh.glow)
+
+
+def twice(image: YuvImage, first, second, *, in_haste: bool):
+    """The region of a face in a second picture of it."""
+    builder, tracked = MaskBuilder(), TrackedFace(first)
+    builder.build(image, tracked)
+    later = TrackedFace(second, memory=tracked.memory)
+    return builder.build(image, later, in_haste=in_haste)
+
+
+@pytest.mark.parametrize("change", [(0, 0, 0, 1), (5.5, -3, 0, 1), (30, 9, 8, 1), (-7, 2, -4, 1.1)])
+def test_in_haste_masks_move_along_with_the_face(change):
+    x_px, y_px, turn_deg, scale = change
+    # Skin only, so that masks are shapes and nothing else.
+    image = YuvImage.blank(640, 480)
+    start = face_at(320, 240, 170)
+    end = face_at(320 + x_px, 240 + y_px, 170 * scale, turn_deg=turn_deg)
+    carried, drawn = (twice(image, start, end, in_haste=haste) for haste in (True, False))
+    assert carried.in_haste
+    assert not drawn.in_haste
+    for name in ("skin", "glow", "likeness"):
+        difference = np.abs(getattr(carried, name) - getattr(drawn, name))
+        assert difference.mean() < 0.02
+        assert np.percentile(difference, 99) < 0.12
+
+
+def test_masks_are_carried_once_and_drawn_again(image):
+    builder, tracked = MaskBuilder(), TrackedFace(face_at(320, 240, 150))
+    regions = [builder.build(image, tracked, in_haste=True) for _ in range(4)]
+    assert [region.in_haste for region in regions] == [False, True, False, True]
+
+
+def test_masks_of_another_grid_are_not_carried(image):
+    region = twice(image, face_at(320, 240, 90), face_at(320, 240, 100), in_haste=True)
+    assert not region.in_haste
+
+
+def test_a_face_that_comes_into_the_picture_in_haste_keeps_to_it(image):
+    region = twice(image, face_at(20, 240, 180), face_at(28, 240, 180), in_haste=True)
+    drawn = region_in(image, face_at(28, 240, 180))
+    assert region.skin.shape == drawn.skin.shape
+    assert np.abs(region.glow - drawn.glow).mean() < 0.03

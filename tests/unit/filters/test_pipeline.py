@@ -6,8 +6,9 @@ from filters.image import YuvImage
 from filters.mediapipe_mesh import MediaPipeFaceMesh
 from filters.parameters import Parameters
 from filters.pipeline import Pipeline
+from filters.stages import Pace
 from filters.tracking import FADE_OUT_IMAGES
-from tests.filter_faces import KnownFaces, face_at, grainy_image, portrait, same
+from tests.filter_faces import KnownFaces, face_at, grainy_image, look, portrait, same
 
 FULL = Parameters(smooth=100, brighten=100)
 FACE = face_at(160, 120, 100)
@@ -28,6 +29,22 @@ class Recorder:
     def apply(self, image, faces, parameters) -> None:
         del image, parameters
         self.weights.append([round(face.weight, 3) for face in faces])
+
+
+class Net(Recorder):
+    """A stage with a net of its own that notes what pictures have time for."""
+
+    def __init__(self) -> None:
+        super().__init__("net")
+        self.paces: list[Pace] = []
+        self.hasty: list[bool] = []
+
+    def keep_pace(self, pace: Pace) -> None:
+        self.paces.append(pace)
+
+    def apply(self, image, faces, parameters) -> None:
+        super().apply(image, faces, parameters)
+        self.hasty += [face.in_haste for face in faces]
 
 
 def looking(detector, stages=None) -> Pipeline:
@@ -175,6 +192,36 @@ def test_stages_run_in_the_order_given():
     stages = [Recorder("b"), Recorder("a")]
     applied = Pipeline(KnownFaces([FACE]), stages).apply(grainy_image(320, 240), Parameters())
     assert list(applied.durations_us) == ["landmarks", "masks", "b", "a"]
+
+
+def test_pictures_at_which_the_detector_looks_leave_to_others_what_can_wait(detector):
+    net = Net()
+    image = portrait()
+    pipeline = Pipeline(KnownFaces([look(detector, image)[0]]), [net])
+    for _ in range(7):
+        pipeline.apply(image.copy(), FULL)
+    assert [pace.in_haste for pace in net.paces] == [True, False, False] * 2 + [True]
+    # Of the first picture nothing is known that could be used again.
+    assert net.hasty == [False, False, False, True, False, False, True]
+
+
+def test_files_have_time_for_everything():
+    net = Net()
+    pipeline = looking(KnownFaces([FACE]), [net])
+    for _ in range(3):
+        pipeline.apply(grainy_image(320, 240), FULL)
+    assert not any(pace.in_haste for pace in net.paces)
+    assert net.hasty == [False] * 3
+
+
+@pytest.mark.parametrize("needs_faces", [True, False])
+def test_every_stage_learns_of_a_cut(needs_faces):
+    net = Net()
+    net.needs_faces = needs_faces
+    pipeline = Pipeline(KnownFaces([FACE]), [net])
+    for level in (60, 60, 190, 190):
+        pipeline.apply(grainy_image(320, 240, level=level), FULL)
+    assert [pace.is_new_scene for pace in net.paces] == [False, False, True, False]
 
 
 def test_a_read_only_plane_is_refused_before_anything_happens():

@@ -5,7 +5,8 @@ from filters.errors import FilterError
 from filters.image import YuvImage
 from filters.mediapipe_selfie import MediaPipeSelfie
 from filters.parameters import Parameters
-from filters.stages.background import FOLLOWS, LOOK_EVERY, Background, shade
+from filters.people import LOOK_EVERY
+from filters.stages.background import Background, shade
 from tests.filter_faces import KnownPerson, grainy_image, planes, portrait, same, strided
 
 BLUR, REPLACE = Parameters(background_blur=100), Parameters(background_replace=100)
@@ -74,31 +75,6 @@ def test_the_net_looks_at_every_second_picture_only():
     for _ in range(10):
         stage.apply(grainy_image(64, 48), [], BLUR)
     assert person.calls == 10 // LOOK_EVERY
-
-
-def test_a_trembling_mask_is_steadied_and_a_cut_is_not():
-    class Moving(KnownPerson):
-        shift = 0
-
-        def segment(self, image):
-            return np.roll(super().segment(image), self.shift, axis=1)
-
-    person = Moving()
-    stage = Background(person)
-    image = grainy_image(640, 480)
-    stage.apply(image.copy(), [], REPLACE)
-    for _ in range(LOOK_EVERY - 1):
-        stage.apply(image.copy(), [], REPLACE)
-    person.shift = 1
-    trembled = image.copy()
-    stage.apply(trembled, [], REPLACE)
-    assert stage._people is not None
-    assert 0 < stage._people[0, 21] < 1
-    assert stage._people[0, 43] == pytest.approx(FOLLOWS)
-    person.shift = 25
-    for _ in range(LOOK_EVERY):
-        stage.apply(image.copy(), [], REPLACE)
-    assert set(np.unique(stage._people)) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (17, 15), (641, 361), (1920, 1080)])

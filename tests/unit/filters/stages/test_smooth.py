@@ -7,14 +7,17 @@ import pytest
 from benchmarks.quality import FaceAreas, gradient_ratio, texture_ratio
 from filters import plain
 from filters.image import YuvImage
+from filters.masks import MaskBuilder
 from filters.stages.smooth import (
     EDGE_VARIANCE,
+    MEASURE_EVERY,
     MID_Y,
     NOISE_VARIANCE,
     Smooth,
     edge_variances,
     texture_left,
 )
+from filters.tracking import TrackedFace
 from tests.filter_faces import STILLS, face_at, grainy_image, look, portrait, read_images, region_in
 
 
@@ -177,3 +180,25 @@ def test_the_threshold_follows_the_texture_within_its_bounds(level):
 def test_a_face_without_skin_has_a_threshold_too():
     empty = np.zeros((6, 6), np.float32)
     assert (edge_variances(empty, empty, empty) >= NOISE_VARIANCE).all()
+
+
+def test_a_measured_dose_serves_a_few_pictures():
+    """Grain doubles: the dose follows at the next measurement, not before."""
+    stage, builder, tracked = Smooth(), MaskBuilder(), TrackedFace(face_at(320, 240, 200))
+    pictures = [even_skin(130, 3)] + [even_skin(130, 9)] * 6
+    changes = []
+    for image in pictures:
+        result = image.copy()
+        stage.change(result, builder.build(image, tracked), 0.6)
+        changes.append(float(np.abs(result.y.astype(float) - image.y).mean()))
+    held, anew = changes[1:MEASURE_EVERY], changes[MEASURE_EVERY:]
+    assert np.ptp(held) == np.ptp(anew) == 0
+    assert abs(held[0] - anew[0]) > 0.01
+
+
+def test_a_picture_in_haste_is_not_measured():
+    stage, builder, tracked = Smooth(), MaskBuilder(), TrackedFace(face_at(320, 240, 200))
+    image = even_skin(130, 3)
+    for n in range(MEASURE_EVERY + 1):
+        stage.change(image.copy(), builder.build(image, tracked, in_haste=n == MEASURE_EVERY), 0.6)
+    assert tracked.memory.patches_age == MEASURE_EVERY + 1
