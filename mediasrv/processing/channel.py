@@ -19,7 +19,7 @@ from mediasrv.media import Codec
 from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 # The largest frame either way. A 1080p keyframe at the lowest quantiser stays below 2 MiB.
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 # Unwrapped RTP ticks: at 90 kHz this lasts three million years, and it fits a signed 64-bit pts.
@@ -27,6 +27,7 @@ MAX_TIMESTAMP_TICKS = 2**62
 MAX_BITRATE_BPS = 100_000_000
 # Sides of a picture; VP8 itself can say no more (RFC 6386 section 9.1).
 MAX_SIDE_PX = 16_383
+MAX_LAYERS = 4  # RFC 7741 section 4.2: two bits
 
 PARAMETER_NAMES = tuple(declared.name for declared in fields(Parameters))
 # What a traced worker times on every image, in this order: extensions, finding faces, masks, and
@@ -119,11 +120,13 @@ class OutputFrame:
         landmarks_us: Time spent finding landmarks.
         filter_us: Time spent copying the image and in filters.
         encode_us: Time spent encoding.
-        payload: As in :class:`mediasrv.media.EncodedFrame`.
+        payload: As in :class:`mediasrv.media.EncodedFrame`, as are ``layer`` and ``layer_sync``.
     """
 
     timestamp_ticks: int
     keyframe: bool
+    layer: int | None
+    layer_sync: bool
     width_px: int
     height_px: int
     decode_us: int
@@ -219,11 +222,12 @@ _CONFIGURE = struct.Struct(f"!BIB{len(PARAMETER_NAMES)}b")
 _INPUT = struct.Struct("!QB")
 _HELLO = struct.Struct("!HI")
 _READY = struct.Struct(f"!BH{len(CONFINEMENT_FIELDS) - 2}B")  # versions, threads, guards
-_OUTPUT = struct.Struct("!QBHH4I")
+_OUTPUT = struct.Struct("!QBBBHH4I")
 _NEEDED = struct.Struct("!B")
 _COUNTERS = struct.Struct(f"!{len(fields(Counters))}I")
 _TIMES = struct.Struct(f"!QQ4I{len(STEP_NAMES)}H")
 _STEP_GRAIN_US = 10
+_NO_LAYER = 255
 _EMPTY = struct.Struct("!")
 
 
@@ -315,6 +319,8 @@ def _pack_output(frame: OutputFrame) -> bytes:
     fixed = _OUTPUT.pack(
         _timestamp(frame.timestamp_ticks),
         frame.keyframe,
+        _NO_LAYER if frame.layer is None else frame.layer,
+        frame.layer_sync,
         frame.width_px,
         frame.height_px,
         *(min(duration, _U32_MAX) for duration in durations),
@@ -352,13 +358,17 @@ def _unpack_input(body: bytes) -> InputFrame:
 
 
 def _unpack_output(body: bytes) -> OutputFrame:
-    timestamp, flag, width_px, height_px, *durations = _OUTPUT.unpack_from(body)
+    timestamp, flag, layer, sync, width_px, height_px, *durations = _OUTPUT.unpack_from(body)
     if not (1 <= width_px <= MAX_SIDE_PX and 1 <= height_px <= MAX_SIDE_PX):
         raise ChannelError(f"a picture of {width_px}x{height_px} px")
+    if layer != _NO_LAYER and layer >= MAX_LAYERS:
+        raise ChannelError(f"temporal layer {layer}")
     decode_us, landmarks_us, filter_us, encode_us = durations
     return OutputFrame(
         timestamp_ticks=_timestamp(timestamp),
         keyframe=_flag(flag),
+        layer=None if layer == _NO_LAYER else layer,
+        layer_sync=_flag(sync),
         width_px=width_px,
         height_px=height_px,
         decode_us=decode_us,

@@ -288,7 +288,14 @@ class BeautyStream:
         counters.encode_us += frame.encode_us
         self._set_state(FilterState.ON)
         self._on_frame(
-            EncodedFrame(self._codec, frame.timestamp_ticks, frame.keyframe, frame.payload)
+            EncodedFrame(
+                self._codec,
+                frame.timestamp_ticks,
+                frame.keyframe,
+                frame.payload,
+                frame.layer,
+                frame.layer_sync,
+            )
         )
 
     def _send(self, frame: EncodedFrame) -> bool:

@@ -36,6 +36,7 @@ from mediasrv.processing.pipeline import (
 )
 from mediasrv.processing.planes import OwnPicture
 from mediasrv.processing.sandbox import confine
+from mediasrv.processing.turns import ask_for_long_turns
 from mediasrv.processing.worker_loop import WorkerLoop
 
 EXIT_DONE = 0
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         channel = _take_channel(options.channel)
         channel.sendall(pack(Hello()))
+        ask_for_long_turns()
         pipeline, front_stages = _load(options.pipeline, options.front_stage)
         confinement = _lock_in(channel, options.sandbox)
         _say(WorkerEvent.READY)
