@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import av
 
 from filters.errors import FilterError
-from mediasrv.processing.channel import (
+from mediasrv.processing.decoder import VideoDecoder
+from mediasrv.processing.encoder import VideoEncoder
+from mediasrv.processing.encoding import EncodedImage
+from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
+from mediasrv.processing.messages import (
     MAX_FRAME_BYTES,
     STEP_NAMES,
     Configure,
@@ -21,10 +25,6 @@ from mediasrv.processing.channel import (
     KeyframeCause,
     OutputFrame,
 )
-from mediasrv.processing.decoder import VideoDecoder
-from mediasrv.processing.encoder import VideoEncoder
-from mediasrv.processing.encoding import EncodedImage
-from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
 from mediasrv.processing.pace import Pace
 from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, PacedPipeline, Pipeline
 from mediasrv.processing.planes import OwnPicture

@@ -21,12 +21,13 @@ from typing import NoReturn
 from filters.errors import FilterError
 from filters.image import YuvImage
 from mediasrv.media import Codec
-from mediasrv.processing.channel import Hello, InputFrame, Ready, pack
+from mediasrv.processing.channel import pack
 from mediasrv.processing.confinement import UNCONFINED, Confinement, SandboxLevel
 from mediasrv.processing.decoder import VideoDecoder
 from mediasrv.processing.diagnostics import WorkerEvent, format_event
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.errors import ChannelError, ProcessingError
+from mediasrv.processing.messages import Hello, InputFrame, Ready
 from mediasrv.processing.pipeline import (
     FrontStage,
     Pipeline,

@@ -7,7 +7,8 @@ from filters.errors import ParameterError
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import BeautyStream, FilterState, ProcessingConfig, WorkersExhausted
-from mediasrv.processing.channel import (
+from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
+from mediasrv.processing.messages import (
     Configure,
     Counters,
     InputFrame,
@@ -16,7 +17,6 @@ from mediasrv.processing.channel import (
     KeyframeRequest,
     OutputFrame,
 )
-from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
 from mediasrv.processing.outbox import Outbox
 from mediasrv.processing.supervision import WorkerLoss
 

@@ -7,8 +7,8 @@ from filters.errors import FilterError
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import transcoder as module
-from mediasrv.processing.channel import Configure, InputFrame, KeyframeCause
 from mediasrv.processing.errors import ProcessingError
+from mediasrv.processing.messages import Configure, InputFrame, KeyframeCause
 from mediasrv.processing.transcoder import MAX_FAILURES_IN_A_ROW, Transcoder
 from tests.encoded_clips import decode, draw_images, encode, psnr_db
 from tests.marker_stage import is_marked, paint
