@@ -16,6 +16,8 @@ from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.planes import view_planes
 
 QUALITY_BPS = 1_500_000
+# Browsers send VP8 to servers in three temporal layers, as we do, and H.264 in one.
+BROWSER_LAYERS = {Codec.VP8: (1, 3), Codec.H264: (1,)}
 SSIM_EVERY = 10  # it takes a third of a second
 DECODERS = {Codec.VP8: "vp8", Codec.H264: "h264"}
 
@@ -34,11 +36,10 @@ def measure_quality(
         payloads.append(encoded.payload)
     spent_ms = round(spent_s * 1000 / len(images), 2)
     rows = [{"encoder": "ours", "encode_ms": spent_ms, **judge(codec, images, payloads)}]
-    theirs = None
-    if browser:
-        theirs = encode_in_browser(codec, images, bitrate_bps=QUALITY_BPS, fps=FPS)
-    if theirs is not None:
-        rows.append({"encoder": "chromium", **judge(codec, images, theirs)})
+    for layers in BROWSER_LAYERS[codec] if browser else ():
+        theirs = encode_in_browser(codec, images, bitrate_bps=QUALITY_BPS, fps=FPS, layers=layers)
+        if theirs is not None:
+            rows.append({"encoder": f"chromium, L1T{layers}", **judge(codec, images, theirs)})
     return rows
 
 
