@@ -26,8 +26,8 @@ PROOFS := tests/privacy tests/architecture/test_facial_data_fences.py \
 	tests/unit/mediasrv/processing/test_syscall_filter.py \
 	tests/unit/mediasrv/processing/test_channel.py tests/scenarios/test_locked_worker.py \
 	tests/unit/mediasrv/test_no_raw_picture.py \
-	tests/scenarios/test_beauty_worker.py::test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out \
-	tests/scenarios/test_beauty_worker.py::test_a_stream_that_fails_open_is_caught
+	tests/scenarios/test_beauty_worker_failures.py::test_however_often_the_worker_is_killed_nothing_unfiltered_gets_out \
+	tests/scenarios/test_beauty_worker_failures.py::test_a_stream_that_fails_open_is_caught
 
 # Tests share the machine's cores, but for those where browsers send and show video.
 BESIDE_EACH_OTHER := -n logical --maxprocesses 4

@@ -46,9 +46,21 @@ _ENCODE = """async ([pixels, width, height, timestamp]) => {
 
 
 def encode_in_browser(
-    codec: Codec, images: Sequence[av.VideoFrame], *, bitrate_bps: int, fps: int
+    codec: Codec,
+    images: Sequence[av.VideoFrame],
+    *,
+    bitrate_bps: int,
+    fps: int,
+    layers: int = 1,
 ) -> list[bytes] | None:
     """Encode in real-time mode at a constant bitrate, one frame out for each in.
+
+    Args:
+        codec: To encode with.
+        images: All of one size.
+        bitrate_bps: What to aim at.
+        fps: Of the images.
+        layers: Temporal ones.
 
     Returns:
         The encoded frames; None when this Chromium has no encoder for the codec.
@@ -62,6 +74,7 @@ def encode_in_browser(
         "bitrateMode": "constant",
         "framerate": fps,
         "latencyMode": "realtime",
+        "scalabilityMode": f"L1T{layers}",
         **({"avc": {"format": "annexb"}} if codec is Codec.H264 else {}),
     }
     with sync_playwright() as playwright:

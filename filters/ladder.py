@@ -56,7 +56,7 @@ ROOM = 0.7
 # Pictures after a step before the next one down: the mean has to learn what the step saved.
 SETTLE = 15
 # Pictures of room before a step up, at first and at most; doubled when a step up did not hold.
-PATIENCE, MOST_PATIENCE = 90, 90 * 16
+PATIENCE, MOST_PATIENCE = 300, 300 * 16
 # A step up that is taken back within so many pictures was too early.
 TOO_EARLY = 150
 # A strength goes or comes back over so many pictures.
@@ -89,6 +89,10 @@ class SpeedLadder:
         """
         self._budget_us = budget_us
         self.reset()
+
+    def allow(self, budget_us: int) -> None:
+        """Change what filtering one picture may take on average, more than 0."""
+        self._budget_us = budget_us
 
     def reset(self) -> None:
         """Forget all times and stand at the top, at once: another stream, or none for a while."""

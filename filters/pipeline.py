@@ -92,6 +92,15 @@ class Pipeline:
             self._ladder.take(sum(durations_us.values()))
         return Applied(durations_us)
 
+    def allow(self, budget_us: int) -> None:
+        """Say what filtering one picture may take from now on; without a ladder it does nothing.
+
+        Args:
+            budget_us: On average, more than 0.
+        """
+        if self._ladder is not None:
+            self._ladder.allow(budget_us)
+
     def reset(self) -> None:
         """Forget the faces seen so far; the next ones are filtered fully at once."""
         self._tracker.reset()

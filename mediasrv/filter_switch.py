@@ -13,7 +13,7 @@ from mediasrv.errors import ConsentMissing, MediaError
 from mediasrv.filter_bitrate import FilterBitrate
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import FilterState
-from mediasrv.processing.channel import FrameTimes
+from mediasrv.processing.messages import FrameTimes
 from mediasrv.relay.broadcast import Broadcast
 from signaling.messages import FilterView
 

@@ -20,9 +20,13 @@ class EncodedFrame:
         timestamp_ticks: RTP timestamp on the 90 kHz clock, unwrapped to a growing integer.
         keyframe: True when a decoder can start here.
         payload: VP8: the frame's bitstream; H264: the access unit in Annex-B form.
+        layer: Temporal layer, 0 for the base; None in a stream without layers.
+        layer_sync: True when a frame of a higher layer builds on the base alone.
     """
 
     codec: Codec
     timestamp_ticks: int
     keyframe: bool
     payload: bytes
+    layer: int | None = None
+    layer_sync: bool = False

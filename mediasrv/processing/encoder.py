@@ -29,6 +29,7 @@ class VideoEncoder:
         self._encoder: OpenEncoder | None = None
         self._opened_for: tuple[int, ...] = ()
         self._target_bps = 0
+        self._is_hurried = False
         self._current_bps = 0
         self._clock_ticks = 0
         self._last_timestamp: int | None = None
@@ -43,6 +44,10 @@ class VideoEncoder:
     def aim_at(self, target_bps: int) -> None:
         """Set the target bitrate for the images to come; 0 means by picture size."""
         self._target_bps = target_bps
+
+    def hurry(self, wanted: bool) -> None:
+        """Spend less time on the images to come, or as much as usual again."""
+        self._is_hurried = wanted
 
     def encode(self, frame: av.VideoFrame, timestamp_ticks: int, *, keyframe: bool) -> EncodedImage:
         """Encode one image in 8-bit 4:2:0.
@@ -60,6 +65,7 @@ class VideoEncoder:
         frame.pts, frame.time_base = self._clock_ticks, TICKS
         try:
             encoder = self._encoder_for(frame)
+            encoder.hurry(self._is_hurried)
             return encoder.encode(frame, step_ticks=step_ticks, keyframe=keyframe)
         except (av.FFmpegError, ValueError, MemoryError) as exc:
             self._encoder = None

@@ -11,10 +11,12 @@ NOMINAL_INTERVAL_TICKS = TICKS_HZ // NOMINAL_FPS
 
 
 class EncodedImage(NamedTuple):
-    """One encoded image."""
+    """One encoded image; layers as in :class:`mediasrv.media.EncodedFrame`."""
 
     payload: bytes
     keyframe: bool
+    layer: int | None = None
+    layer_sync: bool = False
 
 
 class OpenEncoder(Protocol):
@@ -43,3 +45,6 @@ class OpenEncoder(Protocol):
         Returns:
             False if only a new encoder could.
         """
+
+    def hurry(self, wanted: bool) -> None:
+        """Spend less time on the images to come, at the price of some quality, if it can."""

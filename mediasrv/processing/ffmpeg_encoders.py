@@ -38,7 +38,7 @@ H264_CEILING_FACTOR = 2.5
 # As libvpx.SETTINGS where FFmpeg can say it. The wrapper cannot say which pictures to predict from.
 VP8_OPTIONS = {
     "deadline": "realtime",
-    "cpu-used": "-10",
+    "cpu-used": "-12",
     "lag-in-frames": "0",
     "static-thresh": "500",
     "noise-sensitivity": "0",
@@ -92,6 +92,9 @@ class X264Encoder:
             self._context.bit_rate = self._applied_bps = scaled_bps
         return True
 
+    def hurry(self, wanted: bool) -> None:
+        """See ``OpenEncoder``; x264 is at its quickest already."""
+
 
 class FfmpegVp8Encoder:
     """One VP8 encoder (an ``OpenEncoder``), with a keyframe for every large change of its rate."""
@@ -112,6 +115,9 @@ class FfmpegVp8Encoder:
         """See ``OpenEncoder``."""
         del interval_ticks
         return abs(bitrate_bps - self._bitrate_bps) < VP8_REOPENING_STEP * self._bitrate_bps
+
+    def hurry(self, wanted: bool) -> None:
+        """See ``OpenEncoder``; the wrapper passes nothing on once it is open."""
 
 
 def _open(

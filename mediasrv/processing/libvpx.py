@@ -8,10 +8,10 @@ interface, and the library itself refuses to work with any other.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 
@@ -27,19 +27,25 @@ _FRAME_PACKET, _PACKET_IS_KEYFRAME = 0, 1
 # vpx/vp8cx.h: controls, and flags of a picture.
 _CPU_USED, _NOISE_SENSITIVITY, _STATIC_THRESHOLD = 13, 15, 17
 _FORCE_KEYFRAME = 1 << 0
-# Golden and alternate pictures are neither looked at nor kept: two thirds of the motion search
-# gone, and no loss of quality in a picture of somebody who sits there.
-_LAST_ONLY = 1 << 17 | 1 << 21 | 1 << 22 | 1 << 23
+_NOT_FROM_LAST, _NOT_FROM_GOLDEN, _NOT_FROM_ALTERNATE = 1 << 16, 1 << 17, 1 << 21
+_KEEPS_LAST, _KEEPS_GOLDEN, _KEEPS_ALTERNATE = 1 << 18, 1 << 22, 1 << 23
+_KEEPS_ENTROPY = 1 << 20
 
-# Measured at 1-2 Mb/s on three clips with faces, clean and with sensor noise: time per frame of a
-# megapixel on one core, and PSNR of luma, against what Chromium does by itself (cpu-used -6, all
-# references, threshold 1; 7 to 11 ms):
-#   -12, all references, 1        1 to 2 ms less    0 to 1.0 dB less
-#   -10, last picture only, 500   2 to 3 ms less    0 to 0.3 dB less
+# Measured at 1.5 Mb/s on three filtered clips with faces: ms per 1280x720 frame on one core, and
+# PSNR of luma. Sensor noise (sigma 2) is what costs encoders time.
+#                                      clean             with noise
+#   as Chromium by itself *    4.8-6.1  46.5-47.1     5.8-7.5  40.4-40.6
+#   -10, last picture, 500     2.9-3.6  46.0-46.9     4.4-6.0  40.4-40.5
+#   -12, last picture, 500     2.8-3.8  45.6-46.8     4.0-4.8  40.4-40.5
+#   -12, three layers, 500     3.0-3.5  44.6-46.4     3.6-4.7  40.1-40.4    usual
+#   -14, three layers, 1000    2.5-3.0  44.2-45.5     3.3-4.4  40.0-40.4
+#   -16, three layers, 1000    2.3-3.0  43.3-45.4     3.2-3.7  39.5-40.4    in a hurry
+#   * cpu-used -6, all references, threshold 1, one layer
 # The threshold skips blocks whose error is below what 45 dB leaves anyway. Negative speeds are
 # fixed; positive ones let libvpx take half of the frame interval. Noise reduction costs 3 ms and
 # 3 dB, and the filter smooths already.
-SETTINGS = {_CPU_USED: -10, _STATIC_THRESHOLD: 500, _NOISE_SENSITIVITY: 0}
+USUAL = {_CPU_USED: -12, _STATIC_THRESHOLD: 500, _NOISE_SENSITIVITY: 0}
+HURRIED = {_CPU_USED: -16, _STATIC_THRESHOLD: 1000}
 MIN_QUANTIZER, MAX_QUANTIZER = 2, 56
 UNDERSHOOT_PERCENT, OVERSHOOT_PERCENT = 100, 15
 # A fuller start gives the first keyframe another decibel.
@@ -48,6 +54,29 @@ BUFFER_MS, BUFFER_INITIAL_MS, BUFFER_OPTIMAL_MS = 1000, 750, 833
 RATE_STEP = 0.02
 
 _uint = ctypes.c_uint
+
+
+class _Step(NamedTuple):
+    """One picture of the layers' pattern."""
+
+    layer: int
+    layer_sync: bool
+    flags: int
+
+
+# Three temporal layers, as browsers send them: 7.5, 15 and 30 pictures of 30, in 0.4, 0.65 and all
+# of the bits. Each is predicted from one picture only, which saves two thirds of the motion search.
+# What may be left out must not change how the rest is read, so it keeps the entropy tables as they
+# are. libvpx's own layers, with a rate control for each, leave a third of the bitrate unused.
+_FROM_LAST = _NOT_FROM_GOLDEN | _NOT_FROM_ALTERNATE
+_FROM_GOLDEN = _NOT_FROM_LAST | _NOT_FROM_ALTERNATE
+_KEEPS_ALL = _KEEPS_LAST | _KEEPS_GOLDEN | _KEEPS_ALTERNATE | _KEEPS_ENTROPY
+PATTERN = (
+    _Step(0, False, _FROM_LAST | _KEEPS_GOLDEN | _KEEPS_ALTERNATE),
+    _Step(2, True, _FROM_LAST | _KEEPS_ALL),
+    _Step(1, True, _FROM_LAST | _KEEPS_ALL & ~_KEEPS_GOLDEN),
+    _Step(2, False, _FROM_GOLDEN | _KEEPS_ALL),
+)
 
 
 class _Context(ctypes.Structure):
@@ -148,10 +177,10 @@ class LibvpxEncoder:
         if refused:
             raise LibvpxMissing(f"libvpx refuses to open (error {refused})")
         self._is_open = True
-        for control, value in SETTINGS.items():
-            setting = ctypes.c_int(value)
-            _check(self._library.vpx_codec_control_(context, control, setting))
+        self._is_hurried = False
+        self._control(USUAL)
         self._image = _Image()
+        self._turn = 0
 
     def __del__(self) -> None:
         if self._is_open:
@@ -162,7 +191,8 @@ class LibvpxEncoder:
         if (frame.width, frame.height) != (self._config.width_px, self._config.height_px):
             raise ValueError("a picture of another size")
         self._point_at(frame)
-        flags = _FORCE_KEYFRAME if keyframe else _LAST_ONLY
+        step = PATTERN[0 if keyframe else self._turn]
+        flags = _FORCE_KEYFRAME if keyframe else step.flags
         context = ctypes.byref(self._context)
         _check(
             self._library.vpx_codec_encode(
@@ -175,7 +205,11 @@ class LibvpxEncoder:
             raise ValueError("libvpx gave no picture")
         found = packet.contents
         payload = ctypes.string_at(found.payload, found.payload_bytes)
-        return EncodedImage(payload, bool(found.flags & _PACKET_IS_KEYFRAME))
+        is_keyframe = bool(found.flags & _PACKET_IS_KEYFRAME)
+        if is_keyframe:
+            step = PATTERN[0]  # also its own first one, which nobody asked for
+        self._turn = (PATTERN.index(step) + 1) % len(PATTERN)
+        return EncodedImage(payload, is_keyframe, step.layer, step.layer_sync)
 
     def aim_at(self, bitrate_bps: int, interval_ticks: float) -> bool:
         """See ``OpenEncoder``; rate control sees the intervals by itself."""
@@ -189,6 +223,17 @@ class LibvpxEncoder:
                 )
             )
         return True
+
+    def hurry(self, wanted: bool) -> None:
+        """See ``OpenEncoder``."""
+        if wanted != self._is_hurried:
+            self._is_hurried = wanted
+            self._control(HURRIED if wanted else USUAL)
+
+    def _control(self, settings: Mapping[int, int]) -> None:
+        context = ctypes.byref(self._context)
+        for control, value in settings.items():
+            _check(self._library.vpx_codec_control_(context, control, ctypes.c_int(value)))
 
     def _configure(self, width_px: int, height_px: int, bitrate_bps: int) -> None:
         config = self._config

@@ -2,13 +2,8 @@
 
 from collections import deque
 
-from mediasrv.processing.channel import (
-    MAX_FRAME_BYTES,
-    Configure,
-    InputFrame,
-    KeyframeRequest,
-    pack,
-)
+from mediasrv.processing.channel import pack
+from mediasrv.processing.messages import MAX_FRAME_BYTES, Configure, InputFrame, KeyframeRequest
 
 
 class Outbox:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from filters.image import YuvImage
 from filters.parameters import Parameters
@@ -25,6 +25,14 @@ class Pipeline(Protocol):
 
     def apply(self, image: YuvImage, parameters: Parameters, *, elapsed_s: float) -> Applied:
         """Filter ``image`` in place; ``elapsed_s`` is the time since the image before."""
+
+
+@runtime_checkable
+class PacedPipeline(Pipeline, Protocol):
+    """A pipeline that can leave things out when time is short."""
+
+    def allow(self, budget_us: int) -> None:
+        """Take what filtering an image may take from now on, more than 0."""
 
 
 class FrontStage(Protocol):

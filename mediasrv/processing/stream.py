@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.processing.channel import (
+from mediasrv.processing.config import ProcessingConfig
+from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
+from mediasrv.processing.memory import resident_bytes
+from mediasrv.processing.messages import (
     Configure,
     Counters,
     FrameTimes,
@@ -19,9 +22,6 @@ from mediasrv.processing.channel import (
     Message,
     OutputFrame,
 )
-from mediasrv.processing.config import ProcessingConfig
-from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
-from mediasrv.processing.memory import resident_bytes
 from mediasrv.processing.spares import SpareWorkers
 from mediasrv.processing.starvation import starved_for_s
 from mediasrv.processing.supervision import (
@@ -288,7 +288,14 @@ class BeautyStream:
         counters.encode_us += frame.encode_us
         self._set_state(FilterState.ON)
         self._on_frame(
-            EncodedFrame(self._codec, frame.timestamp_ticks, frame.keyframe, frame.payload)
+            EncodedFrame(
+                self._codec,
+                frame.timestamp_ticks,
+                frame.keyframe,
+                frame.payload,
+                frame.layer,
+                frame.layer_sync,
+            )
         )
 
     def _send(self, frame: EncodedFrame) -> bool:

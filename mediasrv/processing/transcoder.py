@@ -11,7 +11,11 @@ from dataclasses import dataclass
 import av
 
 from filters.errors import FilterError
-from mediasrv.processing.channel import (
+from mediasrv.processing.decoder import VideoDecoder
+from mediasrv.processing.encoder import VideoEncoder
+from mediasrv.processing.encoding import EncodedImage
+from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
+from mediasrv.processing.messages import (
     MAX_FRAME_BYTES,
     STEP_NAMES,
     Configure,
@@ -21,23 +25,17 @@ from mediasrv.processing.channel import (
     KeyframeCause,
     OutputFrame,
 )
-from mediasrv.processing.decoder import VideoDecoder
-from mediasrv.processing.encoder import VideoEncoder
-from mediasrv.processing.errors import ProcessingError, UndecodableFrame, UnsupportedImage
-from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, Pipeline
+from mediasrv.processing.pace import Pace
+from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, PacedPipeline, Pipeline
 from mediasrv.processing.planes import OwnPicture
 
-# What one 1280x720 frame costs, in ms of CPU on one core (measured: woman clip, 2 Mb/s in and out,
-# smooth 60, brighten 40; median of the best of four runs, machine busy with other work):
-#            decode  copy  filters  encode   sum
-#     VP8       2.4   0.2      5.6     5.5  13.6
-#     H.264     0.9   0.2      5.6     4.8  11.5
-# Of the filters 3.5 are landmarks. The copy is the price of not spoiling the decoder's references.
+# The one copy of the image, 0.2 ms at 720p, is the price of not spoiling the decoder's references.
+# What the rest costs is printed by `python -m benchmarks filtered`.
 
 # A filter that refuses this many images in a row (a third of a second) will not recover by
 # itself: the worker gives up and a fresh one takes over.
 MAX_FAILURES_IN_A_ROW = 10
-LANDMARKS = "landmarks"
+LANDMARKS, FRONT = "landmarks", "front"
 SHORTEST_ELAPSED_S, LONGEST_ELAPSED_S = 0.001, 1.0
 
 
@@ -72,6 +70,10 @@ class Transcoder:
         self._last_ticks: int | None = None
         self._wants_keyframe = False
         self._failures_in_a_row = 0
+        self._pace = Pace()
+        # Since the image before that was encoded; also for those that were not.
+        self._decoding_us = 0
+        self._cpu_ns = time.thread_time_ns()
         self.times: FrameTimes | None = None
         self.counters = Counters()
         self.configure(configure)
@@ -119,6 +121,7 @@ class Transcoder:
             return KeyframeCause.UNDECODABLE
         if image is not None:
             spent_us = _microseconds_since(began_ns)
+            self._decoding_us += spent_us
             self._replace_newest(_Decoded(image, frame.timestamp_ticks, began_ns, spent_us))
         return None
 
@@ -155,36 +158,62 @@ class Transcoder:
     def _beautify(self, newest: _Decoded) -> OutputFrame:
         copied_ns = time.perf_counter_ns()
         picture = self._own_copy(newest.frame)
-        front_us = _run_all(self._front_stages, picture)
-        applied = self._pipeline.apply(
-            picture.image, self._parameters, elapsed_s=self._elapsed_s(newest.timestamp_ticks)
-        )
-        durations_us = applied.durations_us
-        landmarks_us = durations_us.get(LANDMARKS, 0)
-        filter_us = max(0, _microseconds_since(copied_ns) - landmarks_us)
+        elapsed_s = self._elapsed_s(newest.timestamp_ticks)
+        steps_us = self._filter(picture, elapsed_s)
+        landmarks_us = steps_us.get(LANDMARKS, 0)
+        work_us = _microseconds_since(copied_ns)
         encoded_ns = time.perf_counter_ns()
-        image = self._encoder.encode(
-            picture.frame, newest.timestamp_ticks, keyframe=self._wants_keyframe
-        )
-        self.counters.encoders_opened = self._encoder.opened
-        if len(image.payload) > MAX_FRAME_BYTES:
-            self._wants_keyframe = True  # the next image may not be predicted from a lost one
-            raise ProcessingError("the encoded frame is too large for the channel")
-        if image.keyframe:
-            self._wants_keyframe = False
+        encoded = self._encode(picture, newest.timestamp_ticks)
+        encode_us = _microseconds_since(encoded_ns)
         if self._is_traced:
-            self._note_times(newest, copied_ns, encoded_ns, {**durations_us, "front": front_us})
+            self._note_times(newest, copied_ns, encoded_ns, steps_us)
+        filters_us = sum(steps_us.values()) - steps_us[FRONT]
+        self._keep_pace(elapsed_s, work_us + encode_us, filters_us)
         return OutputFrame(
             timestamp_ticks=newest.timestamp_ticks,
-            keyframe=image.keyframe,
+            keyframe=encoded.keyframe,
+            layer=encoded.layer,
+            layer_sync=encoded.layer_sync,
             width_px=picture.frame.width,
             height_px=picture.frame.height,
             decode_us=newest.decode_us,
             landmarks_us=landmarks_us,
-            filter_us=filter_us,
-            encode_us=_microseconds_since(encoded_ns),
-            payload=image.payload,
+            filter_us=max(0, work_us - landmarks_us),
+            encode_us=encode_us,
+            payload=encoded.payload,
         )
+
+    def _filter(self, picture: OwnPicture, elapsed_s: float) -> dict[str, int]:
+        """Run everything on the image; returns microseconds by step."""
+        front_us = _run_all(self._front_stages, picture)
+        applied = self._pipeline.apply(picture.image, self._parameters, elapsed_s=elapsed_s)
+        return {**applied.durations_us, FRONT: front_us}
+
+    def _encode(self, picture: OwnPicture, timestamp_ticks: int) -> EncodedImage:
+        encoded = self._encoder.encode(
+            picture.frame, timestamp_ticks, keyframe=self._wants_keyframe
+        )
+        self.counters.encoders_opened = self._encoder.opened
+        if len(encoded.payload) > MAX_FRAME_BYTES:
+            self._wants_keyframe = True  # the next image may not be predicted from a lost one
+            raise ProcessingError("the encoded frame is too large for the channel")
+        if encoded.keyframe:
+            self._wants_keyframe = False
+        return encoded
+
+    def _keep_pace(self, elapsed_s: float, spent_us: int, filter_us: int) -> None:
+        """Let encoder and filters be quicker when they must."""
+        busy_us, self._decoding_us = self._decoding_us + spent_us, 0
+        cpu_before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
+        self._pace.note(
+            interval_us=elapsed_s * 1e6,
+            busy_us=busy_us,
+            cpu_us=(self._cpu_ns - cpu_before_ns) / 1000,
+            filter_us=filter_us,
+        )
+        self._encoder.hurry(self._pace.is_hurried)
+        if isinstance(self._pipeline, PacedPipeline):
+            self._pipeline.allow(self._pace.filter_budget_us)
 
     def _note_times(
         self, newest: _Decoded, copied_ns: int, encoded_ns: int, steps_us: Mapping[str, int]

@@ -21,12 +21,13 @@ from typing import NoReturn
 from filters.errors import FilterError
 from filters.image import YuvImage
 from mediasrv.media import Codec
-from mediasrv.processing.channel import Hello, InputFrame, Ready, pack
+from mediasrv.processing.channel import pack
 from mediasrv.processing.confinement import UNCONFINED, Confinement, SandboxLevel
 from mediasrv.processing.decoder import VideoDecoder
 from mediasrv.processing.diagnostics import WorkerEvent, format_event
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.errors import ChannelError, ProcessingError
+from mediasrv.processing.messages import Hello, InputFrame, Ready
 from mediasrv.processing.pipeline import (
     FrontStage,
     Pipeline,
@@ -36,6 +37,7 @@ from mediasrv.processing.pipeline import (
 )
 from mediasrv.processing.planes import OwnPicture
 from mediasrv.processing.sandbox import confine
+from mediasrv.processing.turns import ask_for_long_turns
 from mediasrv.processing.worker_loop import WorkerLoop
 
 EXIT_DONE = 0
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         channel = _take_channel(options.channel)
         channel.sendall(pack(Hello()))
+        ask_for_long_turns()
         pipeline, front_stages = _load(options.pipeline, options.front_stage)
         confinement = _lock_in(channel, options.sandbox)
         _say(WorkerEvent.READY)

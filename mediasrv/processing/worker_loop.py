@@ -4,22 +4,20 @@ import select
 import socket
 import time
 
-from mediasrv.processing.channel import (
-    TO_WORKER,
+from mediasrv.processing.channel import TO_WORKER, MessageReader, pack
+from mediasrv.processing.diagnostics import WorkerEvent
+from mediasrv.processing.errors import ChannelError
+from mediasrv.processing.messages import (
     Configure,
     InputFrame,
     KeyframeCause,
     KeyframeNeeded,
     KeyframeRequest,
     Message,
-    MessageReader,
     OutputFrame,
     Stop,
     ToServer,
-    pack,
 )
-from mediasrv.processing.diagnostics import WorkerEvent
-from mediasrv.processing.errors import ChannelError
 from mediasrv.processing.pipeline import FrontStage, Pipeline
 from mediasrv.processing.transcoder import Transcoder
 

@@ -8,23 +8,21 @@ import socket
 import time
 from collections.abc import Callable
 
-from mediasrv.processing.channel import (
-    PARAMETERS_CHECKSUM,
-    PROTOCOL_VERSION,
-    TO_SERVER,
-    Configure,
-    Hello,
-    InputFrame,
-    Message,
-    MessageReader,
-    Ready,
-    Stop,
-    pack,
-)
+from mediasrv.processing.channel import TO_SERVER, MessageReader, pack
 from mediasrv.processing.config import ProcessingConfig
 from mediasrv.processing.confinement import UNCONFINED, Confinement
 from mediasrv.processing.errors import ChannelError, WorkerStartFailed
 from mediasrv.processing.launch import launch
+from mediasrv.processing.messages import (
+    PARAMETERS_CHECKSUM,
+    PROTOCOL_VERSION,
+    Configure,
+    Hello,
+    InputFrame,
+    Message,
+    Ready,
+    Stop,
+)
 from mediasrv.processing.outbox import Outbox
 from mediasrv.processing.stderr_log import StderrLog
 from mediasrv.processing.supervision import WorkerLoss

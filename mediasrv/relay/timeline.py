@@ -15,6 +15,7 @@ from mediasrv.relay.serial import signed_distance
 
 # What a takeover looks like in time when nothing says better: one frame at 30 Hz.
 SPLICE_S = 1 / 30
+TL0_BITS = 8
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ class Timeline:
         if picture is not None:
             picture = self._picture.map(picture, descriptor.picture_id_bits)
         if tl0 is not None:
-            tl0 = self._tl0.map(tl0, 8)
+            tl0 = self._tl0.map(tl0, TL0_BITS)
         if (picture, tl0) != (descriptor.picture_id, descriptor.tl0_index):
             packet.payload = vp8.rewrite_descriptor(
                 packet.payload, descriptor, picture or 0, tl0 or 0
@@ -166,3 +167,9 @@ class Timeline:
     def next_picture_id(self) -> int:
         """Return the picture id of the next frame of a local source."""
         return self._picture.follow(vp8.PICTURE_ID_BITS)
+
+    def next_layer(self, layer: int, *, sync: bool) -> vp8.FrameLayer:
+        """Return how the next frame of a local source stands among its temporal layers."""
+        is_base = layer == 0 or self._tl0.last is None
+        index = self._tl0.follow(TL0_BITS) if is_base else self._tl0.last
+        return vp8.FrameLayer(layer, sync, index or 0)

@@ -152,7 +152,10 @@ class TrackRelay:
         picture_id = None
         if frame.codec is Codec.VP8:
             picture_id = self.timeline.next_picture_id()
-            payloads = vp8.packetize(frame.payload, picture_id, PAYLOAD_MAX_BYTES)
+            layer = None
+            if frame.layer is not None:
+                layer = self.timeline.next_layer(frame.layer, sync=frame.layer_sync)
+            payloads = vp8.packetize(frame.payload, picture_id, PAYLOAD_MAX_BYTES, layer)
         else:
             payloads = h264.packetize(frame.payload, PAYLOAD_MAX_BYTES)
         last = len(payloads) - 1
@@ -160,6 +163,7 @@ class TrackRelay:
             sequence, ticks = self.timeline.follow(frame.timestamp_ticks, now)
             packet = TrackPacket(sequence, ticks, i == last, frame.codec, payload)
             packet.starts_keyframe = frame.keyframe and i == 0
+            packet.layer, packet.layer_sync = frame.layer or 0, frame.layer_sync
             if picture_id is not None:
                 packet.picture_id, packet.picture_id_bits = picture_id, vp8.PICTURE_ID_BITS
             self._append(packet, now)

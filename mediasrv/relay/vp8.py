@@ -1,6 +1,7 @@
 """VP8 in RTP: the payload descriptor, keyframes, frames to packets (RFC 7741)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PICTURE_ID_BITS = 15
 _EXTENDED, _NON_REFERENCE, _START = 0x80, 0x20, 0x10
@@ -124,16 +125,36 @@ def frame_is_keyframe(frame: bytes) -> bool:
     return bool(frame) and not frame[0] & 1
 
 
-def packetize(frame: bytes, picture_id: int, max_bytes: int) -> list[bytes]:
+class FrameLayer(NamedTuple):
+    """Where a frame stands among temporal layers, as in :class:`Vp8Descriptor`."""
+
+    layer: int
+    sync: bool
+    tl0_index: int
+
+
+def packetize(
+    frame: bytes, picture_id: int, max_bytes: int, layer: FrameLayer | None = None
+) -> list[bytes]:
     """Split one frame into payloads of nearly equal size, none above ``max_bytes``.
 
     Equal sizes let the kernel segment a whole frame in one call (GSO).
     """
-    room = max_bytes - 4
+    head = _write_extension(picture_id, layer)
+    room = max_bytes - 1 - len(head)
     count = max(1, -(-len(frame) // room))
     size = -(-len(frame) // count)
-    head = bytes([_HAS_PICTURE_ID, 0x80 | picture_id >> 8 & 0x7F, picture_id & 0xFF])
     return [
         bytes([_EXTENDED | (_START if i == 0 else 0)]) + head + frame[i : i + size]
         for i in range(0, max(1, len(frame)), size or 1)
     ]
+
+
+def _write_extension(picture_id: int, layer: FrameLayer | None) -> bytes:
+    """Write what follows the first byte of a descriptor (RFC 7741 section 4.2)."""
+    picture = bytes([0x80 | picture_id >> 8 & 0x7F, picture_id & 0xFF])
+    if layer is None:
+        return bytes([_HAS_PICTURE_ID]) + picture
+    place = layer.layer << 6 | (_SYNC if layer.sync else 0)
+    flags = _HAS_PICTURE_ID | _HAS_TL0 | _HAS_TID
+    return bytes([flags]) + picture + bytes([layer.tl0_index & 0xFF, place])

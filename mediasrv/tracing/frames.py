@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mediasrv.media import EncodedFrame
-from mediasrv.processing.channel import STEP_NAMES, FrameTimes
+from mediasrv.processing.messages import STEP_NAMES, FrameTimes
 from mediasrv.relay.packets import TrackPacket
 
 # Frames under way at once; more are forgotten, oldest first.

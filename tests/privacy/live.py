@@ -18,6 +18,7 @@ from mediasrv.client import HostClient, parse_source
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 40.0
 STRACE = "/usr/bin/strace"
+STARTED_CPU_S = 4.0  # a worker is ready after one
 # Calls that name a file, open, change or send something, or start somebody.
 WATCHED = (
     "%file,%network,%process,%ipc,memfd_create,memfd_secret,ftruncate,fallocate,pwrite64,pwritev,"
@@ -45,6 +46,11 @@ class Server:
     url: str = ""
     viewers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    @property
+    def tree(self) -> set[int]:
+        """Everybody who was started for this test and is still there."""
+        return {child.pid for child in psutil.Process().children(recursive=True)}
+
     def workers(self) -> list[psutil.Process]:
         """Its workers, the one with the stream first: it has worked most."""
         found = []
@@ -58,6 +64,10 @@ class Server:
 
     def worker_pids(self) -> set[int]:
         return {worker.pid for worker in self.workers()}
+
+    def streaming_pids(self) -> set[int]:
+        """Workers that have worked for longer than starting takes."""
+        return {each.pid for each in self.workers() if sum(each.cpu_times()[:2]) > STARTED_CPU_S}
 
     def log_bytes(self) -> bytes:
         return self.log.read_bytes()
@@ -125,6 +135,26 @@ async def hosting(server: Server, clip: Path, room: str = "proof") -> AsyncItera
         server.viewers.append(viewer)
         await host.until(lambda: host.filter is not None and host.filter.state == "on", TIMEOUT_S)
         yield host
+
+
+@asynccontextmanager
+async def hosting_elsewhere(server: Server, clip: Path, room: str) -> AsyncIterator[int]:
+    """The same in a process of its own, whose id it gives once its filter is at work."""
+    host = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+        [
+            *(sys.executable, "-m", "mediasrv.cli", "host", "--url", server.url, "--room", room),
+            *("--source", str(clip), "--params", '{"smooth": 60}'),
+        ],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        await until(lambda: len(server.streaming_pids()) == 2)
+        yield host.pid
+    finally:
+        host.terminate()
+        await asyncio.to_thread(host.wait)
 
 
 async def watch_calls(server: Server, seconds: float) -> list[str]:

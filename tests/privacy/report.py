@@ -77,7 +77,7 @@ ELSEWHERE = {
         "Rooms with the filter on, worker losses and host reconnects at any moment:",
         "no packet of the host's own picture.",
     ),
-    "tests/scenarios/test_beauty_worker.py": (
+    "tests/scenarios/test_beauty_worker_failures.py": (
         "C13",
         "Leaky mutant, a stream that hands on frames while it has no worker; and 50 kills in a row "
         "at random moments, each codec:",

@@ -86,8 +86,9 @@ def _writable(pid: int) -> list[tuple[int, int]]:
 def main() -> None:
     answers = {}
     for argument in sys.argv[1:]:
-        found, seen_bytes = scan_process(int(argument))
-        answers[argument] = {"found": sorted(found), "seen_bytes": seen_bytes}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found, seen_bytes = scan_process(int(argument))
+            answers[argument] = {"found": sorted(found), "seen_bytes": seen_bytes}
     print(json.dumps(answers))
 
 

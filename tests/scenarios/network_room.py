@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks.impairment import Conditions, Link
+from mediasrv.media import EncodedFrame
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import Broadcast
 from mediasrv.relay.outlet import Retransmission
@@ -183,8 +184,8 @@ class NetworkRoom:
         self.viewers: list[ConnectedViewer] = []
         self._armed = False
         self.broadcast = Broadcast(
-            on_frame=lambda frame: None,
-            on_filter_keyframe=lambda: None,
+            on_frame=self.take_frame,
+            on_filter_keyframe=self.make_filter_keyframe,
             on_qualities_wanted=self._tell_qualities,
         )
         conditions = up or Conditions(delay_s=0.01)
@@ -201,6 +202,12 @@ class NetworkRoom:
     def _make_host(self, bitrate_bps: int, layers: int) -> ModelHost:
         camera = LayeredCamera(self.time, bitrate_bps, layers=layers)
         return ModelHost(self.time, self.from_host, camera)
+
+    def take_frame(self, frame: EncodedFrame) -> None:
+        """Nothing, as long as there is no filter."""
+
+    def make_filter_keyframe(self) -> None:
+        """Nothing, as long as there is no filter."""
 
     def _tell_qualities(self, rids: tuple[str, ...]) -> None:
         """A host without simulcast is never told."""

@@ -10,7 +10,7 @@ import pytest
 from filters.parameters import Parameters
 from mediasrv.media import Codec
 from mediasrv.processing import ProcessingConfig
-from mediasrv.processing.channel import Configure, Counters, InputFrame, OutputFrame
+from mediasrv.processing.messages import Configure, Counters, InputFrame, OutputFrame
 from mediasrv.processing.worker_process import WorkerProcess
 from tests.encoded_clips import draw_images, encode
 

@@ -13,7 +13,7 @@ import pytest
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import ProcessingConfig, SandboxLevel
-from mediasrv.processing.channel import Configure, InputFrame, OutputFrame
+from mediasrv.processing.messages import Configure, InputFrame, OutputFrame
 from mediasrv.processing.supervision import WorkerLoss
 from mediasrv.processing.worker_process import WorkerProcess
 from tests.encoded_clips import decode, draw_images, encode

@@ -1,6 +1,8 @@
 import pytest
 
-from benchmarks.filtered import TICKS_PER_FRAME, Room, describe, encode_loop, judge
+from benchmarks.filtered import describe
+from benchmarks.filtered_quality import judge
+from benchmarks.filtered_room import TICKS_PER_FRAME, Room, encode_loop
 from mediasrv.media import Codec, EncodedFrame
 from tests.encoded_clips import draw_images, from_image
 
@@ -32,9 +34,9 @@ def room(images):
 
 def test_a_wish_for_a_keyframe_begins_the_loop_again(room):
     for _ in range(4):
-        room.feed()
+        room.send()
     room._begin_again()
-    room.feed()
+    room.send()
     fed = room.stream.fed
     assert [frame.keyframe for frame in fed] == [True, False, False, False, True]
     assert fed[-1].payload == fed[0].payload
@@ -45,7 +47,7 @@ def test_a_wish_for_a_keyframe_begins_the_loop_again(room):
 
 def test_frames_that_do_not_come_back_are_missing(room):
     for _ in range(20):
-        room.feed()
+        room.send()
     del room.stream.fed
     room.stream = None
     row = describe([room], cpu_s=0.18, took_s=2.0)

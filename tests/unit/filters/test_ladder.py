@@ -89,6 +89,13 @@ def test_a_step_up_that_does_not_hold_is_tried_ever_more_rarely():
     assert len(ups) < 25
 
 
+def test_another_budget_holds_from_the_next_picture_on():
+    ladder = SpeedLadder(BUDGET_US)
+    assert set(run(ladder, BUDGET_US // 2, 100)) == {0}
+    ladder.allow(BUDGET_US // 4)
+    assert run(ladder, BUDGET_US // 2, 100)[-1] > 0
+
+
 def test_strengths_fade_instead_of_jumping():
     ladder = at_rung(1)
     values = [ladder.plan(EVERYTHING).parameters.sharpen for _ in range(2 * FADE)]

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec
-from mediasrv.processing import channel
-from mediasrv.processing.channel import (
+from mediasrv.processing import channel, messages
+from mediasrv.processing.channel import TO_SERVER, TO_WORKER, MessageReader, pack
+from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
+from mediasrv.processing.errors import ChannelError
+from mediasrv.processing.messages import (
     MAX_FRAME_BYTES,
     STEP_NAMES,
-    TO_SERVER,
-    TO_WORKER,
     Configure,
     Counters,
     FrameTimes,
@@ -23,20 +24,17 @@ from mediasrv.processing.channel import (
     KeyframeCause,
     KeyframeNeeded,
     KeyframeRequest,
-    MessageReader,
     OutputFrame,
     Ready,
     Stop,
-    pack,
 )
-from mediasrv.processing.confinement import CONFINEMENT_FIELDS, UNCONFINED, Confinement
-from mediasrv.processing.errors import ChannelError
 
-timestamps = st.integers(0, channel.MAX_TIMESTAMP_TICKS)
+timestamps = st.integers(0, messages.MAX_TIMESTAMP_TICKS)
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
 steps = st.integers(0, 2**16 - 1).map(lambda tens: 10 * tens)
-sides = st.integers(1, channel.MAX_SIDE_PX)
+sides = st.integers(1, messages.MAX_SIDE_PX)
+layers = st.none() | st.integers(0, messages.MAX_LAYERS - 1)
 payloads = st.binary(min_size=1, max_size=200)
 strengths = st.integers(0, 100)
 confinements = st.builds(Confinement, **{name: st.integers(0, 255) for name in CONFINEMENT_FIELDS})
@@ -45,7 +43,7 @@ to_worker = st.one_of(
         Configure,
         st.sampled_from(Codec),
         st.builds(Parameters, smooth=strengths, brighten=strengths, tone=st.integers(-100, 100)),
-        st.integers(0, channel.MAX_BITRATE_BPS),
+        st.integers(0, messages.MAX_BITRATE_BPS),
         st.booleans(),
     ),
     st.builds(InputFrame, timestamps, st.booleans(), payloads),
@@ -55,7 +53,11 @@ to_worker = st.one_of(
 to_server = st.one_of(
     st.builds(Hello, st.integers(0, 65535), u32),
     st.builds(Ready, confinements),
-    st.builds(OutputFrame, timestamps, st.booleans(), sides, sides, u32, u32, u32, u32, payloads),
+    st.builds(
+        OutputFrame,
+        *(timestamps, st.booleans(), layers, st.booleans()),
+        *(sides, sides, u32, u32, u32, u32, payloads),
+    ),
     st.builds(KeyframeNeeded, st.sampled_from(KeyframeCause)),
     st.builds(Counters, u32, u32, u32, u32, u32, u32, u32),
     st.builds(FrameTimes, timestamps, u64, u32, u32, u32, u32, *[steps] * len(STEP_NAMES)),
@@ -128,7 +130,7 @@ def test_the_largest_frame_fits_and_one_byte_more_does_not():
         pack(InputFrame(1, True, b""))
 
 
-@pytest.mark.parametrize("ticks", [-1, channel.MAX_TIMESTAMP_TICKS + 1, 2**64, 2**70])
+@pytest.mark.parametrize("ticks", [-1, messages.MAX_TIMESTAMP_TICKS + 1, 2**64, 2**70])
 def test_a_timestamp_beyond_any_clock_is_refused_by_its_sender(ticks):
     with pytest.raises(ChannelError):
         pack(InputFrame(ticks, True, b"x"))
@@ -140,7 +142,7 @@ def hostile(good, position, layout, value):
     return bytes(spoiled)
 
 
-FRAME_OUT = OutputFrame(7, True, 640, 360, 1, 2, 3, 4, b"x")
+FRAME_OUT = OutputFrame(7, True, 0, False, 640, 360, 1, 2, 3, 4, b"x")
 CONFIGURE = Configure(Codec.H264, Parameters(smooth=3))
 
 
@@ -155,9 +157,11 @@ CONFIGURE = Configure(Codec.H264, Parameters(smooth=3))
         pytest.param(hostile(InputFrame(0, True, b"x"), 8, "B", 2), id="flag in"),
         pytest.param(hostile(FRAME_OUT, 0, "!Q", 2**62 + 1), id="timestamp out"),
         pytest.param(hostile(FRAME_OUT, 8, "B", 255), id="flag out"),
-        pytest.param(hostile(FRAME_OUT, 9, "!H", 0), id="width 0"),
-        pytest.param(hostile(FRAME_OUT, 9, "!H", 16384), id="width"),
-        pytest.param(hostile(FRAME_OUT, 11, "!H", 0), id="height"),
+        pytest.param(hostile(FRAME_OUT, 9, "B", 4), id="layer"),
+        pytest.param(hostile(FRAME_OUT, 10, "B", 2), id="layer flag"),
+        pytest.param(hostile(FRAME_OUT, 11, "!H", 0), id="width 0"),
+        pytest.param(hostile(FRAME_OUT, 11, "!H", 16384), id="width"),
+        pytest.param(hostile(FRAME_OUT, 13, "!H", 0), id="height"),
         pytest.param(hostile(KeyframeNeeded(KeyframeCause.UNDECODABLE), 0, "B", 0), id="cause 0"),
         pytest.param(hostile(KeyframeNeeded(KeyframeCause.UNDECODABLE), 0, "B", 9), id="cause 9"),
     ],
@@ -203,12 +207,12 @@ def test_all_filter_parameters_go_over_the_channel():
     )
     (read,) = read_all(TO_WORKER, pack(Configure(Codec.VP8, everything)))
     assert read.parameters == everything
-    assert tuple(Parameters().as_dict()) == channel.PARAMETER_NAMES
+    assert tuple(Parameters().as_dict()) == messages.PARAMETER_NAMES
 
 
 def test_no_message_has_room_for_what_describes_a_face():
-    closed = {int, bool, Codec, Parameters, KeyframeCause, Confinement}
-    for message in typing.get_args(channel.ToWorker) + typing.get_args(channel.ToServer):
+    closed = {int, int | None, bool, Codec, Parameters, KeyframeCause, Confinement}
+    for message in typing.get_args(messages.ToWorker) + typing.get_args(messages.ToServer):
         for declared in dataclasses.fields(message):
             is_video = declared.name == "payload" and message in (InputFrame, OutputFrame)
             assert is_video or declared.type in closed, (message, declared.name)

@@ -212,3 +212,68 @@ def test_splitting_keeps_every_byte():
     assert without_sei(access_unit) == units[0] + units[1] + units[3]
     assert list(split_annex_b(b"")) == []
     assert list(split_annex_b(b"\x00\x00\x01")) == []
+
+
+def layered(images, *, keyframes=(), hurried=()):
+    encoder = VideoEncoder(Codec.VP8)
+    encoded = []
+    for number, image in enumerate(images):
+        encoder.hurry(number in hurried)
+        encoded.append(
+            encoder.encode(from_image(image), number * 3000, keyframe=number in keyframes)
+        )
+    return encoded
+
+
+def as_frames(encoded):
+    return [
+        EncodedFrame(Codec.VP8, 3000 * number, image.keyframe, image.payload)
+        for number, image in enumerate(encoded)
+    ]
+
+
+def test_vp8_has_three_temporal_layers_that_begin_anew_at_a_keyframe():
+    encoded = layered(draw_images(320, 240, 11), keyframes=(6,))
+    assert [image.layer for image in encoded] == [0, 2, 1, 2, 0, 2, 0, 2, 1, 2, 0]
+    assert [image.layer_sync for image in encoded][:5] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("highest", [0, 1])
+def test_the_lower_layers_alone_are_pictures_as_good_as_all_together(moving, highest):
+    encoded = layered(moving[:41])
+    kept = [number for number, image in enumerate(encoded) if image.layer <= highest]
+    frames = as_frames(encoded)
+    everything = list(decode(Codec.VP8, frames))
+    lower = list(decode(Codec.VP8, [frames[number] for number in kept]))
+    assert len(kept) == len(lower) == (11, 21)[highest]
+    for number, image in zip(kept, lower, strict=True):
+        np.testing.assert_array_equal(image.y, everything[number].y)
+
+
+def test_a_layer_is_entered_where_it_says_that_it_builds_on_the_base_alone(moving):
+    """From the base to all layers in mid-stream, at the first frame with the mark."""
+    encoded = layered(moving[:29])
+    frames = as_frames(encoded)
+    kept = [n for n, image in enumerate(encoded) if image.layer == 0 or n >= 17]
+    assert encoded[17].layer_sync
+    everything = list(decode(Codec.VP8, frames))
+    seen = list(decode(Codec.VP8, [frames[number] for number in kept]))
+    for number, image in zip(kept, seen, strict=True):
+        np.testing.assert_array_equal(image.y, everything[number].y)
+
+
+def test_a_hurried_encoder_goes_on_without_a_keyframe_and_comes_back(moving):
+    encoded = layered(moving[:60], hurried=range(20, 40))
+    assert [image.keyframe for image in encoded].count(True) == 1
+    usual = layered(moving[:60])
+    assert [image.payload for image in encoded[:20]] == [image.payload for image in usual[:20]]
+    assert encoded[21].payload != usual[21].payload
+    for image, seen in zip(moving[:60], decode(Codec.VP8, as_frames(encoded)), strict=True):
+        assert psnr_db(image, seen) > 34
+
+
+def test_h264_has_no_layers_and_nothing_to_hurry():
+    encoder = VideoEncoder(Codec.H264)
+    encoder.hurry(True)
+    encoded = encoder.encode(from_image(draw_images(64, 64, 1)[0]), 0, keyframe=False)
+    assert (encoded.keyframe, encoded.layer, encoded.layer_sync) == (True, None, False)

@@ -2,14 +2,8 @@ import pytest
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec
-from mediasrv.processing.channel import (
-    TO_WORKER,
-    Configure,
-    InputFrame,
-    KeyframeRequest,
-    MessageReader,
-    pack,
-)
+from mediasrv.processing.channel import TO_WORKER, MessageReader, pack
+from mediasrv.processing.messages import Configure, InputFrame, KeyframeRequest
 from mediasrv.processing.outbox import Outbox
 
 

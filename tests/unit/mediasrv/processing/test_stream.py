@@ -7,7 +7,8 @@ from filters.errors import ParameterError
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import BeautyStream, FilterState, ProcessingConfig, WorkersExhausted
-from mediasrv.processing.channel import (
+from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
+from mediasrv.processing.messages import (
     Configure,
     Counters,
     InputFrame,
@@ -16,7 +17,6 @@ from mediasrv.processing.channel import (
     KeyframeRequest,
     OutputFrame,
 )
-from mediasrv.processing.errors import ChannelError, ProcessingError, WorkerStartFailed
 from mediasrv.processing.outbox import Outbox
 from mediasrv.processing.supervision import WorkerLoss
 
@@ -58,7 +58,7 @@ class FakeWorker:
             self.lose(WorkerLoss.BROKE_PROTOCOL)
 
     def say_frame(self, ticks, *, keyframe=False):
-        self.say(OutputFrame(ticks, keyframe, 640, 360, 1, 2, 3, 4, b"out"))
+        self.say(OutputFrame(ticks, keyframe, 2, True, 640, 360, 1, 2, 3, 4, b"out"))
 
     def lose(self, loss):
         self.loss = self.loss or loss
@@ -158,7 +158,7 @@ async def test_it_starts_asks_for_a_keyframe_and_is_on_with_the_first_frame_out(
     assert bench.stream.worker_pid == 4711
     assert bench.stream.feed(frame(3000, keyframe=True))
     worker.say_frame(3000, keyframe=True)
-    assert bench.frames == [EncodedFrame(Codec.VP8, 3000, True, b"out")]
+    assert bench.frames == [EncodedFrame(Codec.VP8, 3000, True, b"out", 2, True)]
     assert bench.states[1:] == [(FilterState.ON, None)]
     assert bench.stream.state is FilterState.ON
 

@@ -7,8 +7,8 @@ from filters.errors import FilterError
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import transcoder as module
-from mediasrv.processing.channel import Configure, InputFrame, KeyframeCause
 from mediasrv.processing.errors import ProcessingError
+from mediasrv.processing.messages import Configure, InputFrame, KeyframeCause
 from mediasrv.processing.transcoder import MAX_FAILURES_IN_A_ROW, Transcoder
 from tests.encoded_clips import decode, draw_images, encode, psnr_db
 from tests.marker_stage import is_marked, paint
@@ -259,3 +259,53 @@ def test_durations_are_told_by_part(codec, pipeline):
     assert output.decode_us > 0
     assert output.encode_us > 0
     assert output.filter_us >= 0
+
+
+class Paced:
+    """A pipeline that notes what time it is given, and says that it took 10 ms."""
+
+    def __init__(self):
+        self.budgets_us = []
+
+    def apply(self, image, parameters, *, elapsed_s):
+        return SimpleNamespace(durations_us={"smooth": 10_000})
+
+    def allow(self, budget_us):
+        self.budgets_us.append(budget_us)
+
+
+def play(monkeypatch, pipeline, *, busy, cpu_share):
+    """Images that take a part of the frame interval, of which the processor gives a share."""
+    wall = SimpleNamespace(ns=0)
+
+    def tick():
+        wall.ns += int(busy * 33_333_333 / 8)  # so often is the clock looked at for one image
+        return wall.ns
+
+    clock = SimpleNamespace(perf_counter_ns=tick, thread_time_ns=lambda: int(wall.ns * cpu_share))
+    monkeypatch.setattr(module, "time", clock)
+    transcoder = open_transcoder(Codec.VP8, pipeline)
+    hurried = []
+    monkeypatch.setattr(transcoder._encoder, "hurry", hurried.append)
+    for frame in encode(Codec.VP8, draw_images(64, 64, 60)):
+        take(transcoder, frame)
+        transcoder.encode_newest()
+    return hurried
+
+
+@pytest.mark.parametrize("cpu_share", [1.0, 0.33])
+def test_on_a_full_core_the_encoder_hurries_and_the_filters_get_less_time(monkeypatch, cpu_share):
+    pipeline = Paced()
+    hurried = play(monkeypatch, pipeline, busy=1.3, cpu_share=cpu_share)
+    assert (hurried[0], hurried[-1]) == (False, True)
+    assert pipeline.budgets_us[-1] < 10_000
+
+
+def test_on_a_free_core_nobody_hurries(monkeypatch):
+    pipeline = Paced()
+    assert not any(play(monkeypatch, pipeline, busy=0.4, cpu_share=1.0))
+    assert pipeline.budgets_us[-1] > 15_000
+
+
+def test_a_pipeline_that_cannot_be_quicker_is_not_asked(monkeypatch, pipeline):
+    assert play(monkeypatch, pipeline, busy=1.3, cpu_share=1.0)[-1]

@@ -8,8 +8,10 @@ import pytest
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec
-from mediasrv.processing.channel import (
-    TO_SERVER,
+from mediasrv.processing.channel import TO_SERVER, MessageReader, pack
+from mediasrv.processing.diagnostics import WorkerEvent
+from mediasrv.processing.errors import ChannelError
+from mediasrv.processing.messages import (
     Configure,
     Counters,
     Hello,
@@ -17,13 +19,9 @@ from mediasrv.processing.channel import (
     KeyframeCause,
     KeyframeNeeded,
     KeyframeRequest,
-    MessageReader,
     OutputFrame,
     Stop,
-    pack,
 )
-from mediasrv.processing.diagnostics import WorkerEvent
-from mediasrv.processing.errors import ChannelError
 from mediasrv.processing.worker_loop import WorkerLoop
 from tests.encoded_clips import draw_images, encode
 

@@ -12,9 +12,9 @@ import pytest
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec
-from mediasrv.processing.channel import Configure, InputFrame, OutputFrame
 from mediasrv.processing.confinement import Guard, SandboxLevel, usual_level
 from mediasrv.processing.errors import WorkerStartFailed
+from mediasrv.processing.messages import Configure, InputFrame, OutputFrame
 from mediasrv.processing.supervision import WorkerLoss
 from mediasrv.processing.trial import try_confinement
 from mediasrv.processing.worker_process import WorkerProcess

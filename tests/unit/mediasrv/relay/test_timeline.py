@@ -139,6 +139,15 @@ class TestPictureIds:
     def test_a_source_that_begins_with_the_filter_counts_from_zero(self):
         assert [Timeline(HZ).next_picture_id() for _ in range(2)] == [0, 0]
 
+    def test_the_filters_base_frames_are_counted_on_and_the_others_bear_the_count(self):
+        timeline = Timeline(HZ)
+        assert rewritten(timeline, 5, tl0=254) == (5, 254)
+        timeline.splice(new_clock=False)
+        counted = [timeline.next_layer(layer, sync=False).tl0_index for layer in (0, 2, 1, 2, 0)]
+        assert counted == [255, 255, 255, 255, 0]
+        timeline.splice(new_clock=False)
+        assert rewritten(timeline, 9, tl0=9)[1] == 1
+
     def test_the_filters_ids_wrap_at_fifteen_bits(self):
         timeline = Timeline(HZ)
         rewritten(timeline, 32767)

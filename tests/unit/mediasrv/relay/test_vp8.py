@@ -130,6 +130,20 @@ def test_packets_of_a_frame_join_to_the_frame(frame, picture_id, max_bytes):
     assert sizes[-1] <= sizes[0]
 
 
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_layer_of_a_frame_stands_in_each_of_its_packets(layer, sync):
+    place = vp8.FrameLayer(layer, sync, 511)
+    payloads = vp8.packetize(bytes(range(256)), 300, 100, place)
+    assert max(map(len, payloads)) <= 100
+    for number, payload in enumerate(payloads):
+        parsed = vp8.parse_descriptor(payload)
+        assert parsed == vp8.Vp8Descriptor(6, number == 0, 300, 15, 255, layer, sync)
+        theirs, _ = VpxPayloadDescriptor.parse(payload)
+        assert (theirs.tid[0], theirs.tl0picidx) == (layer, 255)
+    assert b"".join(payload[6:] for payload in payloads) == bytes(range(256))
+
+
 def test_random_payloads_raise_nothing_else():
     random_ = random.Random(7741)
     outcomes = {"read": 0, "refused": 0}

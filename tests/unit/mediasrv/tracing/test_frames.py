@@ -4,7 +4,7 @@ import pytest
 
 from filters.stages import STAGE_TYPES
 from mediasrv.media import Codec, EncodedFrame
-from mediasrv.processing.channel import STEP_NAMES, FrameTimes
+from mediasrv.processing.messages import STEP_NAMES, FrameTimes
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.tracing.frames import UNDER_WAY_MAX, FrameTracer
 
