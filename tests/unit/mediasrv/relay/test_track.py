@@ -1,6 +1,7 @@
 import pytest
 
 from mediasrv.media import Codec, EncodedFrame
+from mediasrv.relay import vp8
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.layout import BATCH_PACKETS_MAX
 from mediasrv.relay.packets import ExtensionIds, TrackPacket
@@ -101,6 +102,18 @@ class TestSending:
             )
         assert len(outlet.packets) == 2
         assert not track.keyframes.wanted
+
+
+def test_layers_of_the_worker_are_counted_and_stand_in_the_packets(stage):
+    outlet = stage.join("v")
+    for i, (layer, sync) in enumerate([(0, False), (2, True), (1, True), (0, False)]):
+        data = vp8_bitstream(i, keyframe=i == 0)
+        frame = EncodedFrame(Codec.VP8, STEP * i, i == 0, data, layer=layer, layer_sync=sync)
+        stage.track.write_frame(frame, stage.now)
+    seen = [vp8.parse_descriptor(p.payload) for p in outlet.packets]
+    assert [(d.layer, d.layer_sync) for d in seen] == [(0, False), (2, True), (1, True), (0, False)]
+    base = seen[0].tl0_index
+    assert [d.tl0_index for d in seen] == [base, base, base, base + 1]
 
 
 class Notes:
