@@ -16,7 +16,7 @@ from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import BeautyStream, FilterState, ProcessingConfig, SpareWorkers
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.planes import LAYOUT
-from mediasrv.processing.stream import StreamCounters
+from mediasrv.processing.stream_counters import StreamCounters
 from mediasrv.relay import h264, rtp, vp8
 from mediasrv.relay.broadcast import VIDEO_HZ, Broadcast
 from mediasrv.relay.layout import OUTLET_BUFFER_MIN_BYTES

@@ -20,8 +20,9 @@ RATE_STEP = 0.05
 # luma):
 #   ultrafast 3.9 ms 43.1 dB 0.975     with deblocking 4.3 ms 45.3 dB 0.988     superfast 5.9 ms
 #   46.3 dB 0.988     ultrafast with deblocking and half-pixel refinement 3.9 ms 46.7 dB 0.989
-# What superfast adds to the last is adaptive quantisation, which spends bits on walls, and
-# 4x4 prediction, which deblocking makes up for.
+# What superfast adds to the last is adaptive quantisation, which spends bits on walls, and 4x4
+# prediction, which deblocking makes up for. Chromium's own encoder (OpenH264) makes 46.8 dB 0.989
+# of pictures of which ours makes 47.8 dB 0.990 (`python -m benchmarks filtered`).
 H264_OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",

@@ -41,6 +41,8 @@ _KEEPS_ENTROPY = 1 << 20
 #   -14, three layers, 1000    2.5-3.0  44.2-45.5     3.3-4.4  40.0-40.4
 #   -16, three layers, 1000    2.3-3.0  43.3-45.4     3.2-3.7  39.5-40.4    in a hurry
 #   * cpu-used -6, all references, threshold 1, one layer
+# Chromium's encoder in three layers makes 46.4 dB of the first clip, with a fifth fewer bits, where
+# ours makes 45.8; SSIM is 0.985 of both (`python -m benchmarks filtered`).
 # The threshold skips blocks whose error is below what 45 dB leaves anyway. Negative speeds are
 # fixed; positive ones let libvpx take half of the frame interval. Noise reduction costs 3 ms and
 # 3 dB, and the filter smooths already.

@@ -6,7 +6,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from filters.parameters import Parameters
 from mediasrv.media import Codec, EncodedFrame
@@ -24,6 +23,7 @@ from mediasrv.processing.messages import (
 )
 from mediasrv.processing.spares import SpareWorkers
 from mediasrv.processing.starvation import starved_for_s
+from mediasrv.processing.stream_counters import StreamCounters
 from mediasrv.processing.supervision import (
     FilterState,
     ProgressWatchdog,
@@ -38,25 +38,6 @@ logger = logging.getLogger(__name__)
 WATCHDOG_INTERVAL_S = 0.1
 # Frames that one worker may have in hand: the outbox (60) and as many tiny ones as fit the socket.
 MAX_FRAMES_IN_HAND = 1024
-
-
-@dataclass(slots=True)
-class StreamCounters:
-    """Totals of one stream, over all its workers; durations are sums over ``frames_out``.
-
-    ``latency_us`` is the time from :meth:`BeautyStream.feed` to ``on_frame``, the others are what
-    the workers measured.
-    """
-
-    frames_in: int = 0
-    frames_dropped: int = 0
-    frames_out: int = 0
-    workers_lost: int = 0
-    latency_us: int = 0
-    decode_us: int = 0
-    landmarks_us: int = 0
-    filter_us: int = 0
-    encode_us: int = 0
 
 
 class BeautyStream:
@@ -279,13 +260,7 @@ class BeautyStream:
                 raise ChannelError("the first frame of a worker is not a keyframe")
             self._first_frame_s = time.monotonic()
         fed_s = self._take_from_hand(frame.timestamp_ticks)
-        counters = self.counters
-        counters.frames_out += 1
-        counters.latency_us += round((time.monotonic() - fed_s) * 1e6)
-        counters.decode_us += frame.decode_us
-        counters.landmarks_us += frame.landmarks_us
-        counters.filter_us += frame.filter_us
-        counters.encode_us += frame.encode_us
+        self.counters.note(frame, fed_s, time.monotonic())
         self._set_state(FilterState.ON)
         self._on_frame(
             EncodedFrame(
