@@ -42,6 +42,11 @@ def _inwards(
             warp.push(points[number], sign * by * share, down * share, radius)
 
 
+def _down(warp: Warp, points: Points, numbers: tuple[int, ...], by: float, radius: float) -> None:
+    for number in numbers:
+        warp.push(points[number], 0.0, by, radius)
+
+
 def _slim(warp: Warp, points: Points, s: float) -> None:
     _inwards(warp, points, CONTOUR_R, CONTOUR_L, 0.04 * s, 0.26)
 
@@ -59,8 +64,7 @@ def _jaw(warp: Warp, points: Points, s: float) -> None:
 
 
 def _chin(warp: Warp, points: Points, s: float) -> None:
-    for number in CHINS:
-        warp.push(points[number], 0.0, 0.02 * s, 0.22)
+    _down(warp, points, CHINS, 0.02 * s, 0.22)
 
 
 def _cheekbones(warp: Warp, points: Points, s: float) -> None:
@@ -68,8 +72,7 @@ def _cheekbones(warp: Warp, points: Points, s: float) -> None:
 
 
 def _forehead(warp: Warp, points: Points, s: float) -> None:
-    for number in FOREHEAD:
-        warp.push(points[number], 0.0, -0.012 * s, 0.28)
+    _down(warp, points, FOREHEAD, -0.012 * s, 0.28)
 
 
 def _eye_size(warp: Warp, points: Points, s: float) -> None:
@@ -87,8 +90,7 @@ def _nose_width(warp: Warp, points: Points, s: float) -> None:
 
 
 def _nose_length(warp: Warp, points: Points, s: float) -> None:
-    for number in NOSE_TIP:
-        warp.push(points[number], 0.0, 0.01 * s, 0.17)
+    _down(warp, points, NOSE_TIP, 0.01 * s, 0.17)
 
 
 def _mouth_size(warp: Warp, points: Points, s: float) -> None:
