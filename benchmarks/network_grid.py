@@ -44,7 +44,7 @@ def walk(theatre: Theatre, grid: Grid, seconds: float, seed: int) -> list[Row]:
         through_server(
             theatre.hosts,
             theatre.viewers,
-            server.url,
+            server,
             theatre.setting(case),
             filtered=False,
             host_is_live=lambda: lanes.append(proxy.next_lane("viewer")),

@@ -137,7 +137,7 @@ def _observe(
             through_server(
                 theatre.hosts,
                 theatre.viewers,
-                server.url,
+                server,
                 theatre.setting(case),
                 filtered=filtered,
             ) as pair,
