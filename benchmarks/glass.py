@@ -147,8 +147,9 @@ class Theatre:
                 return pair.observe(seconds)
         filtered = case.preset != OFF
         parameters = PRESETS[case.preset].as_dict() if filtered else None
-        settings = {"starting_parameters": parameters} if filtered else {"filter_spares": 0}
-        with running_server(**settings) as server:
+        settings = {"starting_parameters": parameters} if filtered else {}
+        # A spare worker that warms up takes a core for seconds, and is no part of the way.
+        with running_server(filter_spares=0, **settings) as server:
             if case.path == "python":
                 bitrate_bps = BITRATES_BPS[SIZES[case.size]]
                 hosting = python_path.Hosting(

@@ -54,6 +54,7 @@ class Observation:
         size: Width and height of the pictures, px.
         clock_bracket_ms: How far the clocks involved could be apart; 0 for one clock.
         browsers: What the browsers counted: means per frame, in milliseconds, by name.
+        target_bps: What the host's encoder was told to take at the end; None where nobody tells.
         pictures: How many came how far, see ``hops``; empty where nobody counts.
         cores: How many cores who took, see ``usage``; empty likewise.
     """
@@ -66,6 +67,7 @@ class Observation:
     size: tuple[int, int]
     clock_bracket_ms: float = 0.0
     browsers: dict[str, float] = field(default_factory=dict)
+    target_bps: float | None = None
     pictures: dict[str, int] = field(default_factory=dict)
     cores: dict[str, float] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ def figures(
         "unread": seen.unread,
         "clock_bracket_ms": round(seen.clock_bracket_ms, 2),
         "browsers": {name: round(value, 2) for name, value in seen.browsers.items()},
+        "target_bps": seen.target_bps,
         "pictures": seen.pictures,
         "cores": seen.cores,
         "samples_ms": [round(value, 1) for value in glass_ms],

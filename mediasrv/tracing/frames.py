@@ -104,10 +104,16 @@ class FrameTracer:
     def writing(self, frame: EncodedFrame) -> None:
         """A frame of the worker is about to be cut into packets."""
         self._current = None
+        self._forget_overtaken(frame.timestamp_ticks)
         if frame.timestamp_ticks in self._filtered:
             self._current = self._filtered.pop(frame.timestamp_ticks)
             self._current.moments["back"] = self._clock()
             self._current.keyframe = frame.keyframe
+
+    def _forget_overtaken(self, ticks: int) -> None:
+        """Emit what went into the filter before ``ticks`` and never came out of it."""
+        for overtaken in [known for known in self._filtered if known < ticks]:
+            self._emit(_row(self._filtered.pop(overtaken), overtaken, 0) | {"overtaken": True})
 
     def appended(self, packet: TrackPacket) -> None:
         """A packet of the frame at hand waits to be sent."""
