@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     spent: dict[str, list[float]] = {mode: [] for mode in MODES}
     ends = monotonic() + options.seconds
     for mode in cycle(MODES):
-        if mode == MODES[0] and monotonic() >= ends:
+        if mode == MODES[0] and spent[mode] and monotonic() >= ends:
             break
         tracer = FrameTracer(monotonic, _forget) if mode == "on" else None
         spent[mode].append(_round_us(relays[mode](), tracer, 1 + options.slower / 100))
