@@ -64,7 +64,7 @@ def test_who_refuses_for_missing_pictures_says_where_they_were_lost_and_how_busy
     lossy = replace(
         seen(), sent=120, pictures={"camera": 120, "received": 101}, cores={"rest": 0.85}
     )
-    with pytest.raises(MeasurementRefused, match=r"16 %.*120 camera, 101 received.*rest took 0.85"):
+    with pytest.raises(MeasurementRefused, match=r"17 %.*120 camera, 101 received.*rest took 0.85"):
         figures(lossy)
 
 
