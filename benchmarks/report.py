@@ -161,19 +161,17 @@ def _draw_stages(result: Result) -> str:
     parts = [_draw_way(row) for row in result.get("runs", [])]
     if result.get("plants"):
         parts.append("<h3>Delays planted on purpose</h3>" + table(result["plants"]))
-    for row in result.get("crowd", []):
-        parts.append(f"<h3>The server's own part, {row['viewers']} viewers, filter off</h3>")
-        spreads = {which: row[f"{which}_datagram_ms"] for which in ("each", "last", "first")}
-        parts.append(
-            table(
-                [
-                    {"from this datagram of a frame, to the last send": which, **_in_ms(ms)}
-                    for which, ms in spreads.items()
-                ]
-            )
-        )
-        parts.append(_stage_table(row["stages"]))
+    parts += [_draw_own_part(row) for row in result.get("crowd", [])]
     return "".join(parts)
+
+
+def _draw_own_part(row: Row) -> str:
+    spreads = {which: row[f"{which}_datagram_ms"] for which in ("each", "last", "first")}
+    drawn = table([{"datagram of a frame": which, **_in_ms(ms)} for which, ms in spreads.items()])
+    return (
+        f"<h3>From a datagram in until it has left for the last of {row['viewers']} viewers</h3>"
+        f"{drawn}{_stage_table(row['stages'])}"
+    )
 
 
 def _draw_way(row: Row) -> str:
