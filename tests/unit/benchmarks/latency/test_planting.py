@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from benchmarks.latency.planted_rows import PLANTS, TURN_FRAMES_MIN, by_turn, case_for
@@ -12,7 +14,7 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.timers: list[tuple[float, object]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
 
     def call_later(self, delay_s, callback):
         self.timers.append((self.now + delay_s, callback))
