@@ -22,13 +22,13 @@ SECONDS = 3.0
 # A round: seconds of 720p30 at 2.5 Mb/s.
 FRAMES, PACKETS_A_FRAME, PAYLOAD_BYTES = 60, 9, 1150
 FRAME_TICKS, FRAME_S = 3000, 1 / 30
-# Whatever else runs can only add to a round. Medians of equal runs were apart by up to 40 % on a busy
-# machine, this by 5 %.
+# Whatever else runs can only add to a round. On a busy machine medians of equal runs were apart by
+# up to 40 %, this by 5 %.
 UNDISTURBED = 0.1
 MODES = ("without hooks", "off", "on")
 METHOD = (
-    "thread CPU time of write_packet for each packet of a video without viewers; of rounds that take "
-    "turns the tenth that neighbours in the cache disturbed least"
+    "thread CPU time of write_packet for each packet of a video without viewers; of rounds that "
+    "take turns the tenth that neighbours in the cache disturbed least"
 )
 
 Row = dict[str, object]
