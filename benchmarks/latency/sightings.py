@@ -144,8 +144,10 @@ def check(
 
 
 def _why(seen: Observation) -> str:
-    """Say how far the pictures came and how busy the machine was, as far as it is known."""
+    """Say how far the pictures came, at what rate and beside what, as far as it is known."""
     told = [f"{count} {hop}" for hop, count in seen.pictures.items()]
+    if seen.target_bps is not None:
+        told.append(f"the host was to send {seen.target_bps / 1e6:.1f} Mb/s")
     told += [f"{name} took {cores} cores" for name, cores in seen.cores.items()]
     return f" ({', '.join(told)})" if told else ""
 
