@@ -100,7 +100,7 @@ def _section(number: int, result: Result) -> str:
     draw = _SECTIONS.get(name, _draw_rows)
     about = _HOW_TO_READ.get(name, "")
     method = (
-        f'<p class="about">Method: {escape(str(result["method"]))}.</p>'
+        f'<p class="about">Method: {escape(str(result["method"]).rstrip("."))}.</p>'
         if "method" in result
         else ""
     )
@@ -121,8 +121,15 @@ def tiles(figures: Mapping[str, tuple[str, str]]) -> str:
 
 def _machine(result: Result) -> str:
     machine = result.get("machine", {})
-    names = ("cpu", "cores", "system", "python", "commit", "at")
-    told = ", ".join(f"{name} {machine[name]}" for name in names if name in machine)
+    names = {
+        "cpu": "",
+        "cores": "cores ",
+        "system": "",
+        "python": "",
+        "commit": "commit ",
+        "at": "",
+    }
+    told = ", ".join(f"{name}{machine[key]}" for key, name in names.items() if key in machine)
     packages = ", ".join(f"{name} {v}" for name, v in machine.get("packages", {}).items())
     repeats = len(result.get("repeats", [])) or 1
     load = machine.get("load_average", 0.0)
@@ -215,6 +222,16 @@ def _draw_fanout(result: Result) -> str:
             lines.setdefault(str(row["server"]), []).append(point)
     drawn = {name: sorted(set(points)) for name, points in lines.items()}
     knee = line_plot(drawn, "viewers", "µs of CPU per packet", marks=True)
+    late = {
+        f"p{share}": [
+            (float(row["viewers"]), float(row["arrival_ms"]["last"][f"p{share}"]))
+            for row in result["runs"]
+            if "arrival_ms" in row
+        ]
+        for share in (50, 95)
+    }
+    if any(late.values()):
+        knee += line_plot(late, "viewers", "ms until the last viewer has a frame", marks=True)
     return knee + table([_fanout_row(row) for row in result["runs"]])
 
 
