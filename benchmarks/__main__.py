@@ -29,6 +29,8 @@ BENCHMARKS = {
     "stalled": "memory of the server while viewers stop reading, and what others notice",
     "soak": "what grows while viewers come and go and the filter is switched",
     "stages": "where each millisecond goes from glass to glass; planted delays found again",
+    "tracing": "what tracing costs a packet while nobody traces, and while somebody does",
+    "trial": "whether compare is silent about equal runs and finds a slowdown made on purpose",
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }

@@ -38,7 +38,7 @@ TIMEOUT_S = 20.0
 # Four seconds, played over and over.
 CLIP_FRAMES = 120
 
-_STATISTICS = """async (kind) => {
+RTP_STATISTICS = """async (kind) => {
   const found = {};
   const pc = window.mediasrv.pc;
   if (!pc) return found;
@@ -172,7 +172,7 @@ class _RoomPage:
 
     def statistics(self, kind: str) -> dict[str, Any]:
         """RTP statistics of the one stream of ``kind``, as getStats has them."""
-        found: dict[str, Any] = self.page.evaluate(_STATISTICS, kind)
+        found: dict[str, Any] = self.page.evaluate(RTP_STATISTICS, kind)
         return found
 
     def wait(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Read histograms from a page in Prometheus' text format."""
+"""Read counters and histograms from a page in Prometheus' text format."""
 
 import math
 import re
@@ -6,6 +6,12 @@ from itertools import pairwise
 
 _SAMPLE = re.compile(r"^(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
 _LE = re.compile(r'(?:^|,)\s*le="([^"]+)"')
+
+
+def read_counter(text: str, name: str) -> float:
+    """Return a counter's value, summed over its labels; 0.0 when it is not there."""
+    samples = (_SAMPLE.match(line) for line in text.splitlines())
+    return sum(float(s["value"]) for s in samples if s is not None and s["name"] == name)
 
 
 def read_histogram(text: str, name: str) -> dict[float, float]:

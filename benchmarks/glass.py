@@ -29,6 +29,7 @@ from benchmarks.latency.chromium import (
 from benchmarks.latency.clocks import require_fine_clock
 from benchmarks.latency.feed import SIZES, Clip, open_clip, serving
 from benchmarks.latency.sightings import Observation, figures
+from benchmarks.latency.usage import browsers_share
 from benchmarks.live_server import running_server
 from benchmarks.refusal import MeasurementRefused
 from filters.presets import PRESETS
@@ -112,7 +113,9 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         for case in cases:
             row = case.labels()
             try:
-                row |= figures(theatre.observe(case, options.seconds), SIZES[case.size])
+                seen = theatre.observe(case, options.seconds)
+                row |= figures(seen, SIZES[case.size])
+                row["browsers_cpu_share"] = round(browsers_share(seen.cores), 2)
             except MeasurementRefused as refused:
                 row["refused"] = str(refused)
             runs.append(row)
@@ -144,8 +147,9 @@ class Theatre:
                 return pair.observe(seconds)
         filtered = case.preset != OFF
         parameters = PRESETS[case.preset].as_dict() if filtered else None
-        settings = {"starting_parameters": parameters} if filtered else {"filter_spares": 0}
-        with running_server(**settings) as server:
+        settings = {"starting_parameters": parameters} if filtered else {}
+        # A spare worker that warms up takes a core for seconds, and is no part of the way.
+        with running_server(filter_spares=0, **settings) as server:
             if case.path == "python":
                 bitrate_bps = BITRATES_BPS[SIZES[case.size]]
                 hosting = python_path.Hosting(
@@ -156,7 +160,7 @@ class Theatre:
                 )
                 return python_path.observe(hosting, seconds)
             with through_server(
-                self.hosts, self.viewers, server.url, self.setting(case), filtered=filtered
+                self.hosts, self.viewers, server, self.setting(case), filtered=filtered
             ) as pair:
                 return pair.observe(seconds)
 
@@ -176,7 +180,7 @@ def stage(sizes: list[str], clip: Path | None) -> Iterator[Theatre]:
 
 HEAD = (
     f"{'path':9} {'preset':8} {'codec':5} {'size':5} {'glass p50/p95/p99 ms':>21} {'jitter':>7} "
-    f"{'fps':>5} {'freezes':>7} {'unread':>6}"
+    f"{'fps':>5} {'freezes':>7} {'unread':>6} {'cores':>5} {'browsers':>8}"
 )
 
 
@@ -190,8 +194,16 @@ def line(row: Row) -> str:
     delays = "/".join(f"{ms:.1f}" for ms in glass_ms.values())
     return (
         f"{begin}{delays:>21} {row['jitter_ms']:>7} {row['fps']:>5} {row['freezes']:>7} "
-        f"{row['unread']:>6}"
+        f"{row['unread']:>6} {_cpu(row)}"
     )
+
+
+def _cpu(row: Row) -> str:
+    """How many cores were used in all, and which part of that was the browsers'."""
+    cores = row["cores"]
+    if not isinstance(cores, dict) or not cores:
+        return ""
+    return f"{sum(cores.values()):5.2f} {100 * float(str(row['browsers_cpu_share'])):6.0f} %"
 
 
 def _print_shares(runs: list[Row]) -> None:

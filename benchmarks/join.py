@@ -1,6 +1,7 @@
 """How long a viewer waits: from its offer to the first picture on the screen, and for what.
 
-A host in one Chromium, viewers in another, one after the other. Measured in the viewer's page:
+A host in one Chromium, viewers in another, one after the other; then, with ``--at-once``, so many
+light viewers in the same moment, as in ``rush``. Measured in the viewer's page:
 signalling ends with the server's answer, then come ICE, DTLS and the first packet, and the first
 frame is told by requestVideoFrameCallback, so the keyframe, decoding and painting are in it.
 """
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.live_server import running_server
+from benchmarks.load.measuring import Cores
 from benchmarks.machine import percentile
+from benchmarks.rush import arrive, print_row
 
 SECONDS = 60.0
 LIMIT_P95_MS = 300.0
@@ -40,6 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument(
         "--joins", type=int, default=20, help="viewers at most, one after the other"
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=100, metavar="VIEWERS", help="then so many together; or 0"
     )
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two viewers")
@@ -70,7 +76,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             )
             time.sleep(options.pause)
         host.close()
-    return _report(first_frame_ms, from_click_ms, phases_ms)
+    result = _report(first_frame_ms, from_click_ms, phases_ms)
+    if options.at_once:
+        print(f"\n{options.at_once} viewers at once:")
+        together = arrive(options.at_once, 0.0, Cores(0, 1))
+        print_row(together)
+        result["at_once"] = [together]
+    return result
 
 
 def phases_of(moments: dict[str, float]) -> dict[str, float]:

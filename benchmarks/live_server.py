@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,12 @@ from threading import Event, Thread
 
 import psutil
 
+from benchmarks.exposition import read_counter
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0
 
 _LAUNCH = """
 import json, sys
@@ -51,6 +55,13 @@ class RunningServer:
         """CPU time of the server process itself, without its workers."""
         times = psutil.Process(self.process.pid).cpu_times()
         return float(times.user + times.system)
+
+    def counter(self, name: str) -> float:
+        """The sum over all rooms of a counter that ``/metrics`` has as ``mediasrv_NAME_total``."""
+        with urllib.request.urlopen(  # noqa: S310 (our own server)
+            f"{self.url}/metrics", timeout=ANSWER_TIMEOUT_S
+        ) as page:
+            return read_counter(page.read().decode(), f"mediasrv_{name}_total")
 
     def rss_bytes(self) -> int:
         """Resident memory of the server process itself."""

@@ -44,7 +44,7 @@ def walk(theatre: Theatre, grid: Grid, seconds: float, seed: int) -> list[Row]:
         through_server(
             theatre.hosts,
             theatre.viewers,
-            server.url,
+            server,
             theatre.setting(case),
             filtered=False,
             host_is_live=lambda: lanes.append(proxy.next_lane("viewer")),
@@ -77,8 +77,9 @@ def _cell(pair: Pair, lane: Lane, at: tuple[int | None, float, float], seconds: 
     pair.viewer.wait_for_timeout(3000)
     before = _repairs(pair)
     try:
-        # Frames that never come are what is measured here, so their number is no reason to refuse.
-        found = figures(pair.observe(seconds), (1280, 720), dropped_max=1.0)
+        # Frames that never come, and smaller ones, are what is measured here: no reason to refuse.
+        seen = pair.observe(seconds)
+        found = figures(seen, None, dropped_max=1.0)
     except MeasurementRefused as refused:
         return {**row, "refused": str(refused)}
     after = _repairs(pair)
@@ -87,6 +88,7 @@ def _cell(pair: Pair, lane: Lane, at: tuple[int | None, float, float], seconds: 
     assert isinstance(freezes, int)
     return {
         **row,
+        "picture": f"{seen.size[1]}p",
         "glass_p50_ms": glass_ms["p50"],
         "glass_p95_ms": glass_ms["p95"],
         "fps": found["fps"],

@@ -53,8 +53,16 @@ def line_plot(
     return _svg(WIDTH, HEIGHT, parts) + legend(list(lines))
 
 
-def waterfall(stages: Mapping[str, float], unit: str = "ms") -> str:
-    """Draw one bar after the other, each beginning where the one before ends."""
+def waterfall(
+    stages: Mapping[str, float], whose: Mapping[str, str] | None = None, unit: str = "ms"
+) -> str:
+    """Draw one bar after the other, each beginning where the one before ends.
+
+    Args:
+        stages: How long each takes, in order.
+        whose: Owner by stage; each owner has a colour.
+        unit: Of the values.
+    """
     if not stages:
         return _empty()
     height = TOP + BAR_HEIGHT * len(stages) + BOTTOM
@@ -68,17 +76,19 @@ def waterfall(stages: Mapping[str, float], unit: str = "ms") -> str:
         f'class="grid"/>' + _text(x_at(t), height - BOTTOM + 16, _number(t), "middle")
         for t in x_ticks
     ]
+    owners = list(dict.fromkeys((whose or {}).get(name, "") for name in stages))
     for row, (name, value) in enumerate(stages.items()):
+        colour = COLOURS[owners.index((whose or {}).get(name, "")) % len(COLOURS)]
         y = TOP + row * BAR_HEIGHT
         begin, end = sorted((x_at(edges[row]), x_at(edges[row + 1])))
         parts.append(
             f'<rect x="{begin:.1f}" y="{y + 3}" width="{max(1.0, end - begin):.1f}" '
-            f'height="{BAR_HEIGHT - 6}" fill="{COLOURS[row % len(COLOURS)]}"/>'
+            f'height="{BAR_HEIGHT - 6}" rx="2" fill="{colour}"/>'
         )
         parts.append(_text(NAME_WIDTH - 8, y + 15, name, "end"))
         parts.append(_text(end + 5, y + 15, f"{value:.2f}", "start"))
     parts.append(_text((NAME_WIDTH + WIDTH) / 2, height - 8, unit, "middle"))
-    return _svg(WIDTH, height, parts)
+    return _svg(WIDTH, height, parts) + legend(owners)
 
 
 def heat_map(
@@ -184,9 +194,8 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = "#222") -> s
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img">'
-        + "".join(parts)
-        + "</svg>"
+        f'<div class="wide"><svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'style="max-width:{1.25 * width:.0f}px">' + "".join(parts) + "</svg></div>"
     )
 
 

@@ -12,21 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import distribution, heat_map, line_plot, waterfall
+from benchmarks.report_tables import shown, table
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:980px;margin:2em auto;padding:0 1em;color:#222}
-h1{font-size:1.7em} h2{margin-top:2.2em;border-bottom:2px solid #0072b2} h3{margin-bottom:.2em}
-table{border-collapse:collapse;margin:.8em 0;font-variant-numeric:tabular-nums}
-td,th{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child{text-align:left} .refused{color:#a33;text-align:left}
-svg{font:12px system-ui,sans-serif;max-width:100%;height:auto;display:block} .grid{stroke:#e4e4e4}
-div{overflow-x:auto}
-.about,.empty{color:#555} .legend span{margin-right:1.2em;white-space:nowrap}
-.legend i{display:inline-block;width:.9em;height:.9em;margin-right:.4em;vertical-align:-.1em}
-"""
+TILES_MAX = 8
+_LABELS = ("path", "preset", "codec", "size")
+_WHOSE = {
+    "host": "host's browser",
+    **dict.fromkeys(("datagrams in", "unprotect", "frame complete", "to worker"), "server"),
+    **dict.fromkeys(("back", "packets", "first send", "last send"), "server"),
+    **dict.fromkeys(("network", "viewer buffer", "viewer decode"), "viewer's browser"),
+    "viewer paint": "viewer's browser",
+}
+_GLASS_FIGURES = ("glass_ms", "jitter_ms", "fps", "freezes", "longest_gap_ms", "frames", "sent")
+_FANOUT_FIGURES = (
+    *("server", "viewers", "cpu_us_per_packet", "viewers_per_core", "server_core_share"),
+    *("rss_per_viewer_kib", "loss"),
+)
+
+_STYLE = Path(__file__).with_suffix(".css")
 
 _HOW_TO_READ = {
     "glass": "From the moment the camera hands a picture over until the viewer's browser composites"
@@ -61,74 +67,151 @@ def main(arguments: list[str] | None = None) -> int:
 
 def page(results: Sequence[Result]) -> str:
     """Return the whole page."""
-    sections = "".join(_section(result) for result in results)
+    sections = "".join(_section(number, result) for number, result in enumerate(results))
+    links = "".join(
+        f'<a href="#part-{number}">{escape(_name(result))}</a>'
+        for number, result in enumerate(results)
+    )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\';'
         " style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width"><title>mediasrv benchmarks</title>'
-        f"<style>{_STYLE}</style><h1>mediasrv benchmarks</h1>{sections}</html>\n"
+        f"<style>{_STYLE.read_text()}</style><header><h1>mediasrv benchmarks</h1>"
+        f"<p>{escape(_measured_on(results))}</p><nav>{links}</nav></header>"
+        f"<main>{sections}</main></html>\n"
     )
 
 
-def _section(result: Result) -> str:
-    name = str(result.get("benchmark", "unnamed"))
+def _name(result: Result) -> str:
+    return str(result.get("benchmark", "unnamed"))
+
+
+def _measured_on(results: Sequence[Result]) -> str:
+    """Name the machines, and the days of the measurements."""
+    machines = [result.get("machine", {}) for result in results]
+    cpus = dict.fromkeys(f"{m['cpu']}, {m.get('cores')} cores" for m in machines if "cpu" in m)
+    days = dict.fromkeys(str(m["at"])[:10] for m in machines if "at" in m)
+    return " · ".join([*cpus, *days])
+
+
+def _section(number: int, result: Result) -> str:
+    name = _name(result)
     draw = _SECTIONS.get(name, _draw_rows)
     about = _HOW_TO_READ.get(name, "")
     method = (
-        f"<p class='about'>Method: {escape(str(result['method']))}.</p>"
+        f'<p class="about">Method: {escape(str(result["method"]).rstrip("."))}.</p>'
         if "method" in result
         else ""
     )
     return (
-        f"<section><h2>{escape(name)}</h2><p>{escape(about)}</p>{draw(result)}{method}"
-        f"{_machine(result)}</section>"
+        f'<section id="part-{number}"><h2>{escape(name)}</h2><p>{escape(about)}</p>{draw(result)}'
+        f"{method}{_machine(result)}</section>"
     )
+
+
+def tiles(figures: Mapping[str, tuple[str, str]]) -> str:
+    """Draw a few figures large: each with what it is below, by name."""
+    drawn = "".join(
+        f'<div class="tile"><i>{escape(name)}</i><b>{escape(value)}</b><i>{escape(note)}</i></div>'
+        for name, (value, note) in figures.items()
+    )
+    return f'<div class="tiles">{drawn}</div>' if figures else ""
 
 
 def _machine(result: Result) -> str:
     machine = result.get("machine", {})
-    names = ("cpu", "cores", "system", "python", "commit", "at")
-    told = ", ".join(f"{name} {machine[name]}" for name in names if name in machine)
+    names = {
+        "cpu": "",
+        "cores": "cores ",
+        "system": "",
+        "python": "",
+        "commit": "commit ",
+        "at": "",
+    }
+    told = ", ".join(f"{name}{machine[key]}" for key, name in names.items() if key in machine)
     packages = ", ".join(f"{name} {v}" for name, v in machine.get("packages", {}).items())
     repeats = len(result.get("repeats", [])) or 1
     load = machine.get("load_average", 0.0)
     return (
-        f"<p class='about'>Measured {repeats} time{'s' * (repeats > 1)} on {escape(told)}; "
+        f'<p class="about">Measured {repeats} time{"s" * (repeats > 1)} on {escape(told)}; '
         f"load average at the start {load:.2f}; {escape(packages)}.</p>"
     )
 
 
 def _draw_glass(result: Result) -> str:
     rows = result["runs"]
-    samples = {_label(row): row["samples_ms"] for row in rows if row.get("samples_ms")}
-    return table(rows) + distribution(samples, "glass to glass, ms")
+    measured = {_label(row): row for row in rows if row.get("glass_ms")}
+    large = {
+        name: (f"{row['glass_ms']['p50']:.0f} ms", "p50, glass to glass")
+        for name, row in measured.items()
+    }
+    samples = {name: row["samples_ms"] for name, row in measured.items() if row.get("samples_ms")}
+    return (
+        tiles(dict(list(large.items())[:TILES_MAX]))
+        + distribution(samples, "glass to glass, ms")
+        + table([_glass_row(row) for row in rows])
+    )
+
+
+def _glass_row(row: Row) -> dict[str, Any]:
+    """What a reader wants of a row; the file has the rest."""
+    short = {name: row[name] for name in (*_LABELS, "refused") if name in row}
+    short |= {name: row[name] for name in _GLASS_FIGURES if name in row}
+    if row.get("cores"):
+        short["cores used"] = round(sum(row["cores"].values()), 2)
+        short["browsers' part of it"] = f"{100 * row.get('browsers_cpu_share', 0):.0f} %"
+    return short
 
 
 def _draw_stages(result: Result) -> str:
-    parts = []
-    for row in result.get("runs", []):
-        parts.append(f"<h3>{escape(_label(row))}</h3>")
-        if "refused" in row:
-            parts.append(f"<p class='refused'>refused: {escape(row['refused'])}</p>")
-            continue
-        parts.append(waterfall(row["waterfall"]))
-        parts.append(
-            f"<p>The medians of the stages add up to {row['sum_of_medians_ms']} ms, "
-            f"{100 * row['apart_traced']:+.1f} % from the {row['glass_traced_ms']} ms of the same "
-            f"frames from glass to glass; without tracing it was {row['glass_untraced_ms']} ms.</p>"
-        )
-        parts.append(_stage_table(row["stages"]))
+    parts = [_draw_way(row) for row in result.get("runs", [])]
     if result.get("plants"):
         parts.append("<h3>Delays planted on purpose</h3>" + table(result["plants"]))
-    for row in result.get("crowd", []):
-        parts.append(f"<h3>The server's own part, {row['viewers']} viewers</h3>")
-        parts.append(table([row]) + _stage_table(row["stages"]))
+    parts += [_draw_own_part(row) for row in result.get("crowd", [])]
     return "".join(parts)
 
 
+def _draw_own_part(row: Row) -> str:
+    spreads = {which: row[f"{which}_datagram_ms"] for which in ("each", "last", "first")}
+    drawn = table([{"datagram of a frame": which, **_in_ms(ms)} for which, ms in spreads.items()])
+    return (
+        f"<h3>From a datagram in until it has left for the last of {row['viewers']} viewers</h3>"
+        f"{drawn}{_stage_table(row['stages'])}"
+    )
+
+
+def _draw_way(row: Row) -> str:
+    title = f"<h3>{escape(_label(row))}</h3>"
+    if "refused" in row:
+        return f'{title}<p class="refused">refused: {escape(row["refused"])}</p>'
+    large = {"glass to glass": (f"{row['glass_traced_ms']:.1f} ms", "p50 of these frames")}
+    if "server_ms" in row:
+        server = row["server_ms"]
+        large["server's own part"] = (
+            f"{server['p50']:.1f} ms",
+            f"p50; p95 {server['p95']:.1f} ms",
+        )
+    large["sum of the stages"] = (
+        f"{row['sum_of_medians_ms']} ms",
+        f"{100 * row['apart_traced']:+.1f} % from glass to glass",
+    )
+    large["without tracing"] = (f"{shown(row['glass_untraced_ms'])} ms", "a window before it")
+    drawn = waterfall(row["waterfall"], _owners(row["waterfall"]))
+    return title + tiles(large) + drawn + _stage_table(row["stages"])
+
+
+def _owners(stages: Mapping[str, float]) -> dict[str, str]:
+    """Say whose each stage is; what no table knows is a filter's step, in the worker."""
+    return {name: _WHOSE.get(name, "worker") for name in stages}
+
+
 def _stage_table(stages: Mapping[str, Mapping[str, float]]) -> str:
-    return table([{"stage": name, **values} for name, values in stages.items()])
+    return table([{"stage": name, **_in_ms(values)} for name, values in stages.items()])
+
+
+def _in_ms(values: Mapping[str, float]) -> dict[str, float]:
+    return {f"{name}_ms": value for name, value in values.items()}
 
 
 def _draw_fanout(result: Result) -> str:
@@ -139,7 +222,23 @@ def _draw_fanout(result: Result) -> str:
             lines.setdefault(str(row["server"]), []).append(point)
     drawn = {name: sorted(set(points)) for name, points in lines.items()}
     knee = line_plot(drawn, "viewers", "µs of CPU per packet", marks=True)
-    return table(result["runs"]) + knee
+    late = {
+        f"p{share}": [
+            (float(row["viewers"]), float(row["arrival_ms"]["last"][f"p{share}"]))
+            for row in result["runs"]
+            if "arrival_ms" in row
+        ]
+        for share in (50, 95)
+    }
+    if any(late.values()):
+        knee += line_plot(late, "viewers", "ms until the last viewer has a frame", marks=True)
+    return knee + table([_fanout_row(row) for row in result["runs"]])
+
+
+def _fanout_row(row: Row) -> dict[str, Any]:
+    short = {name: row[name] for name in (*_FANOUT_FIGURES, "refused") if name in row}
+    last = row.get("arrival_ms", {}).get("last", {})
+    return {**short, **{f"at_the_last_{name}_ms": ms for name, ms in last.items()}}
 
 
 def _draw_network(result: Result) -> str:
@@ -193,45 +292,5 @@ _SECTIONS = {
 }
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Draw rows as a table; a refused one says why instead of figures."""
-    flat = [_flat(row) for row in rows]
-    names = list(dict.fromkeys(name for row in flat if "refused" not in row for name in row))
-    names = names or list(dict.fromkeys(name for row in flat for name in row))
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(_table_row(row, names) for row in flat)
-    return f"<div><table><tr>{head}</tr>{body}</table></div>" if rows else ""
-
-
-def _table_row(row: Row, names: Sequence[str]) -> str:
-    if "refused" in row:
-        known = [name for name in names if name in row]
-        told = "".join(f"<td>{escape(_shown(row[name]))}</td>" for name in known)
-        rest = max(1, len(names) - len(known))
-        why = escape(str(row["refused"]))
-        return f"<tr>{told}<td class='refused' colspan='{rest}'>refused: {why}</td></tr>"
-    return "<tr>" + "".join(f"<td>{escape(_shown(row.get(n, '')))}</td>" for n in names) + "</tr>"
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    """Put small dictionaries of numbers into columns of their own; leave out what is long."""
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            numbers = {k: v for k, v in value.items() if isinstance(v, int | float)}
-            if 0 < len(numbers) <= 4 and len(numbers) == len(value):
-                flat.update({f"{name.removesuffix('_ms')} {key}": v for key, v in numbers.items()})
-        elif not isinstance(value, list):
-            flat[name] = value
-    return flat
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _label(row: Row) -> str:
-    names = ("path", "preset", "codec", "size")
-    return " ".join(str(row[name]) for name in names if name in row)
+    return " ".join(str(row[name]) for name in _LABELS if name in row)

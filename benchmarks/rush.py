@@ -14,7 +14,7 @@ from benchmarks.load.measuring import Cores, Load, allow_sockets, local_address,
 from benchmarks.load.recording import percentiles
 from benchmarks.load.rush import Arrival, RushResult, run_rush
 from benchmarks.load.signalling import OurSignalling
-from benchmarks.load.stream import Stream, encode_stream
+from benchmarks.load.stream import encode_stream
 from benchmarks.load.subject import Subject, our_server
 
 SECONDS = 2.0
@@ -48,12 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print, return it."""
-    allow_sockets()
-    address = local_address()
-    cores = Cores(options.server_core, options.load_core)
-    with our_server(cores.server, address) as subject:
-        row = _measure(subject, encode_stream(), cores, address, options)
-    _print(row)
+    row = arrive(options.viewers, options.seconds, Cores(options.server_core, options.load_core))
+    print_row(row)
     return {
         "within_s": options.seconds,
         "limits": {"wait_ms": WAIT_LIMIT_MS, "keyframe_requests": KEYFRAME_REQUESTS_LIMIT},
@@ -61,14 +57,20 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
+def arrive(viewers: int, within_s: float, cores: Cores) -> dict[str, object]:
+    """Start a server and let so many viewers come to it at equal distances; 0 s for all at once."""
+    allow_sockets()
+    address = local_address()
+    with our_server(cores.server, address) as subject:
+        return _measure(subject, cores, address, viewers, within_s)
+
+
 def _measure(
-    subject: Subject, stream: Stream, cores: Cores, address: str, options: argparse.Namespace
+    subject: Subject, cores: Cores, address: str, viewers: int, within_s: float
 ) -> dict[str, object]:
     assert isinstance(subject.signalling, OurSignalling)
-    with Load(subject, stream, cores, address).opened() as load:
-        crowd = load.start(
-            run_rush, subject.signalling, options.viewers, options.seconds, cores.load, address
-        )
+    with Load(subject, encode_stream(), cores, address).opened() as load:
+        crowd = load.start(run_rush, subject.signalling, viewers, within_s, cores.load, address)
         load.receive(crowd, RESULT_TIMEOUT_S, "the viewers")
         time.sleep(HOST_ALONE_S)
         before = load.read()
@@ -83,7 +85,7 @@ def _measure(
         round(s, 3) for s in requests_s if 0 <= 1e9 * s < result.ended_ns - result.began_ns
     ]
     return {
-        "viewers": options.viewers,
+        "viewers": viewers,
         **summarize(result.arrivals),
         "keyframe_requests": len(requests_s),
         "keyframe_requests_at_s": requests_s,
@@ -121,7 +123,8 @@ def is_kept(row: dict[str, object]) -> bool:
     )
 
 
-def _print(row: dict[str, object]) -> None:
+def print_row(row: dict[str, object]) -> None:
+    """Print how long the viewers waited, and for what."""
     print(
         f"{row['saw_a_frame']} of {row['viewers']} viewers saw a frame;"
         f" {row['keyframe_requests']} keyframe requests to the host"

@@ -12,12 +12,11 @@ PLANTED_MS = 20.0
 TURN_S = 5.0
 
 
-def sleep_in_turn() -> None:
-    """Sleep in every other turn."""
-    if time.monotonic() // TURN_S % 2:
-        time.sleep(PLANTED_MS / 1000)
+def planted_delay_s() -> float:
+    """How long to wait now: something in every other turn."""
+    return PLANTED_MS / 1000 if time.monotonic() // TURN_S % 2 else 0.0
 
 
 def open_stage() -> Callable[[YuvImage], None]:
     """Make the extension."""
-    return lambda image: sleep_in_turn()
+    return lambda image: time.sleep(planted_delay_s())

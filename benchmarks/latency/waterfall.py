@@ -99,7 +99,7 @@ def match(
     rows: Iterable[Row], sightings: Sequence[Sighting], buffer_ms: float
 ) -> list[tuple[Sighting, Stages]]:
     """Join what the server traced with what was seen, by the RTP timestamp on the last hop."""
-    by_ticks = {row["rtp_ticks"]: row for row in rows if "rtp_ticks" in row}
+    by_ticks = {row["rtp_ticks"]: row for row in rows if "sent_ms" in row}
     joined = []
     for sighting in sightings:
         row = by_ticks.get(sighting.rtp_ticks)

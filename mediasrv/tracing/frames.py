@@ -15,6 +15,8 @@ from mediasrv.relay.packets import TrackPacket
 # Frames under way at once; more are forgotten, oldest first.
 UNDER_WAY_MAX = 128
 RTP_HEADER_BYTES = 12
+# Of one frame; more datagrams go on, but are not told one by one.
+ARRIVALS_MAX = 256
 
 Row = dict[str, object]
 
@@ -24,6 +26,7 @@ class _Frame:
     """What is known of a frame so far; moments in seconds."""
 
     moments: dict[str, float] = field(default_factory=dict)
+    arrivals: list[float] = field(default_factory=list)
     steps_us: dict[str, int] = field(default_factory=dict)
     packets: int = 0
     unprotect_s: float = 0.0
@@ -33,8 +36,11 @@ class _Frame:
 class FrameTracer:
     """Follows the video of one room.
 
+    A row that has ``overtaken`` went into the filter and never came out: a newer one did.
+
     Moments of a row, ``*_ms`` on the clock: ``first_in`` and ``last_in`` datagram, ``unprotected``
-    (the last one), and on the way through the filter ``complete``, ``fed``, ``decoding``,
+    (the last one), ``arrived`` of each datagram, and on the way through the filter ``complete``,
+    ``fed``, ``decoding``,
     ``decoded``, ``begun``, ``encoding``, ``encoded``, ``back``; then ``sending`` begins,
     ``first_sent`` (the first system call is over) and ``sent`` to the last viewer.
 
@@ -66,6 +72,8 @@ class FrameTracer:
         frame.moments.setdefault("first_in", arrived)
         frame.moments["last_in"], frame.moments["unprotected"] = arrived, now
         frame.unprotect_s += now - arrived
+        if len(frame.arrivals) < ARRIVALS_MAX:
+            frame.arrivals.append(arrived)
         self._current = frame
 
     def handled(self) -> None:
@@ -104,10 +112,16 @@ class FrameTracer:
     def writing(self, frame: EncodedFrame) -> None:
         """A frame of the worker is about to be cut into packets."""
         self._current = None
+        self._forget_overtaken(frame.timestamp_ticks)
         if frame.timestamp_ticks in self._filtered:
             self._current = self._filtered.pop(frame.timestamp_ticks)
             self._current.moments["back"] = self._clock()
             self._current.keyframe = frame.keyframe
+
+    def _forget_overtaken(self, ticks: int) -> None:
+        """Emit what went into the filter before ``ticks`` and never came out of it."""
+        for overtaken in [known for known in self._filtered if known < ticks]:
+            self._emit(_row(self._filtered.pop(overtaken), overtaken, 0) | {"overtaken": True})
 
     def appended(self, packet: TrackPacket) -> None:
         """A packet of the frame at hand waits to be sent."""
@@ -151,6 +165,7 @@ def _row(frame: _Frame, ticks: int, viewers: int) -> Row:
         "viewers": viewers,
         "unprotect_ms": round(1e3 * frame.unprotect_s, 4),
         **moments,
+        "arrived_ms": [round(1e3 * at, 4) for at in frame.arrivals],
         "steps_us": frame.steps_us,
     }
 

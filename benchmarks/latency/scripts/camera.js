@@ -39,6 +39,7 @@
       glass.sent += 1;
       turn += 1;
       const due = began + (turn * 1000) / fps;
+      // A picture that is a little late says so in its stamp; here the next one is late already.
       if (now() > due + 5) glass.late += 1;
       setTimeout(step, Math.max(0, due - now()));
     }

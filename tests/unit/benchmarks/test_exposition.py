@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.exposition import quantile, read_histogram, since
+from benchmarks.exposition import quantile, read_counter, read_histogram, since
 
 PAGE = """\
 # HELP mediasrv_forward_delay_seconds From a datagram in to the last viewer's send.
@@ -53,3 +53,13 @@ def test_a_quantile_of_nothing_is_unknown():
 
 def test_empty_buckets_are_skipped():
     assert quantile({1.0: 0.0, 2.0: 0.0, 4.0: 10.0, math.inf: 10.0}, 0.5) == pytest.approx(3.0)
+
+
+def test_a_counter_is_summed_over_its_labels_and_nothing_else():
+    page = (
+        'mediasrv_frames_to_filter_total{room="a"} 3.0\n'
+        'mediasrv_frames_to_filter_total{room="b"} 4.0\n'
+        'mediasrv_frames_to_filter_created{room="a"} 1.7e+09\n'
+    )
+    assert read_counter(page, "mediasrv_frames_to_filter_total") == 7.0
+    assert read_counter(page, "mediasrv_frames_total") == 0.0

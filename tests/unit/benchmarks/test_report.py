@@ -5,6 +5,9 @@ import pytest
 
 from benchmarks.plots import heat_map, ticks, waterfall
 from benchmarks.report import page
+from benchmarks.report_tables import heading
+
+ONLY_STYLE = "default-src 'none'; style-src 'unsafe-inline'"
 
 MACHINE = {"cpu": "<b>odd</b> & fast", "cores": 2, "load_average": 0.1, "packages": {"av": "1"}}
 GLASS = {
@@ -99,7 +102,23 @@ def test_the_page_asks_for_nothing_and_holds_no_script(parsed):
     text, seen = parsed
     assert not re.search(r"https?:|url\(|@import", text)
     assert not {"script", "img", "link", "iframe"} & {tag for tag, _ in seen}
-    assert not any({"src", "href", "onload"} & set(attrs) for _, attrs in seen)
+    assert not any({"src", "onload"} & set(attrs) for _, attrs in seen)
+    assert all(attrs.get("href", "#").startswith("#") for _, attrs in seen)
+    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": ONLY_STYLE}) in seen
+
+
+def test_headings_say_the_unit_and_no_underscore():
+    assert heading("glass_ms p50") == "glass p50 (ms)"
+    assert heading("cpu_us_per_packet") == "cpu (µs a packet)"
+    assert heading("target_bps") == "target (b/s)"
+    assert heading("viewers_per_core") == "viewers per core"
+
+
+def test_a_table_scrolls_by_itself_instead_of_being_cut_off(parsed):
+    text, seen = parsed
+    tables = sum(tag == "table" for tag, _ in seen)
+    assert tables >= 4
+    assert text.count('<div class="wide"><table>') == tables
 
 
 def test_what_comes_from_files_is_text_and_nothing_else(parsed):

@@ -58,3 +58,17 @@ def test_a_stamp_is_the_last_time_with_these_bits():
     wrapped_ms = STAMP_MAX / 10
     assert captured_at(5_000, 600.0) == 500.0
     assert captured_at(STAMP_MAX - 100, wrapped_ms + 20) == pytest.approx(wrapped_ms - 10)
+
+
+def test_who_refuses_for_missing_pictures_says_where_they_were_lost_and_how_busy_it_was():
+    lossy = replace(
+        seen(), sent=120, pictures={"camera": 120, "received": 101}, cores={"rest": 0.85}
+    )
+    with pytest.raises(MeasurementRefused, match=r"17 %.*120 camera, 101 received.*rest took 0.85"):
+        figures(lossy)
+
+
+def test_a_tenth_of_the_pictures_may_be_missing_and_no_more():
+    figures(replace(seen(90), sent=100))
+    with pytest.raises(MeasurementRefused, match="11 % of the pictures"):
+        figures(replace(seen(89), sent=100))

@@ -6,7 +6,7 @@ from filters.stages import STAGE_TYPES
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing.messages import STEP_NAMES, FrameTimes
 from mediasrv.relay.packets import TrackPacket
-from mediasrv.tracing.frames import UNDER_WAY_MAX, FrameTracer
+from mediasrv.tracing.frames import ARRIVALS_MAX, UNDER_WAY_MAX, FrameTracer
 
 
 class Clock:
@@ -92,6 +92,30 @@ def test_a_frame_that_is_filtered_has_the_workers_moments_too(tracer, clock, row
     assert row["rtp_ticks"] == 4_000
     assert row["encoding_ms"] - row["begun_ms"] == pytest.approx(5.0)
     assert row["steps_us"]["landmarks"] == 1500
+
+
+def test_a_frame_that_the_filter_overtook_is_told_before_the_newer_one(tracer, clock, rows):
+    for ticks in (7, 8, 9):
+        tracer.arrived(rtp(ticks), clock.now)
+        tracer.completed(EncodedFrame(Codec.VP8, ticks, False, b"in"))
+        tracer.handled()
+    tracer.writing(EncodedFrame(Codec.VP8, 8, False, b"out"))
+    (row,) = rows
+    assert row["overtaken"]
+    assert "sent_ms" not in row
+    assert row["rtp_ticks"] == 7
+    tracer.writing(EncodedFrame(Codec.VP8, 9, False, b"out"))
+    assert len(rows) == 1
+
+
+def test_each_datagram_of_a_frame_is_told_up_to_a_bound(tracer, clock, rows):
+    for n in range(ARRIVALS_MAX + 5):
+        tracer.arrived(rtp(7), float(n))
+    tracer.appended(packet(900))
+    send(tracer, clock, [packet(900)])
+    arrived_ms = rows[0]["arrived_ms"]
+    assert arrived_ms == [1000.0 * n for n in range(ARRIVALS_MAX)]
+    assert rows[0]["last_in_ms"] == 1000.0 * (ARRIVALS_MAX + 4)
 
 
 def test_a_sound_in_between_belongs_to_no_frame(tracer, clock, rows):

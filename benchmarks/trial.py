@@ -1,0 +1,62 @@
+"""Whether ``compare`` can be trusted: silent about two runs of one commit, loud about a slower one.
+
+Again and again ``tracing``, which is short, runs three times in processes of its own: twice as it
+is and once with more work for each packet on purpose. All three are really measured, so what the
+machine does meanwhile is in them.
+"""
+
+import argparse
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import compare
+from benchmarks.live_server import REPOSITORY
+
+SECONDS = 0.6
+REPEATS = 5
+METHOD = "tracing --repeat 5, its results compared by compare.py, exit status 1 being a finding"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only this benchmark understands."""
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--slower", type=float, default=20.0, metavar="PERCENT")
+
+
+def run(options: argparse.Namespace) -> dict[str, object]:
+    """Measure, compare, count."""
+    quiet = found = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for turn in range(options.times):
+            first, second, slow = (Path(scratch) / f"{turn}-{name}.json" for name in "abs")
+            for path, percent in ((first, 0.0), (second, 0.0), (slow, options.slower)):
+                _measure(path, options.seconds, percent)
+            equal, slower = _finds(first, second), _finds(first, slow)
+            quiet, found = quiet + (not equal), found + slower
+            print(
+                f"{turn + 1:3}: the same commit {'CALLED SLOWER' if equal else 'quiet'};"
+                f" {options.slower:g} % more work {'found' if slower else 'MISSED'}",
+                flush=True,
+            )
+    print(f"quiet {quiet} of {options.times} times, found {found} of {options.times} times")
+    row = {"times": options.times, "slower_percent": options.slower, "quiet": quiet, "found": found}
+    return {"method": METHOD, "runs": [row]}
+
+
+def _measure(path: Path, seconds: float, slower: float) -> None:
+    options = ["--seconds", str(seconds), "--repeat", str(REPEATS), "--slower", str(slower)]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks", "tracing", *options, "--json", str(path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def _finds(before: Path, after: Path) -> bool:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return compare.main([str(before), str(after)]) == 1
