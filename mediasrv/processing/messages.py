@@ -139,7 +139,7 @@ class FrameTimes:
         timestamp_ticks: That of the frame.
         decoding_us: When its decoder began, on the monotonic clock.
         decode_us: Until it was decoded.
-        wait_us: Until it was the newest image, and its turn.
+        wait_us: Until it was its turn.
         work_us: Until it was filtered.
         encode_us: Until it was encoded.
     """

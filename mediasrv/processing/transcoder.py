@@ -1,4 +1,4 @@
-"""One stream inside the worker: decode everything, filter and encode only the newest image.
+"""One stream inside the worker: decode everything, filter and encode what there is time for.
 
 No I/O and no clock but the processor's stopwatch: the worker's loop moves bytes, this moves
 pictures.
@@ -6,7 +6,6 @@ pictures.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import av
 
@@ -28,6 +27,7 @@ from mediasrv.processing.messages import (
 from mediasrv.processing.pace import Pace
 from mediasrv.processing.pipeline import USUAL_INTERVAL_S, FrontStage, PacedPipeline, Pipeline
 from mediasrv.processing.planes import OwnPicture
+from mediasrv.processing.waiting import DecodedImage, WaitingImages
 
 # The one copy of the image, 0.2 ms at 720p, is the price of not spoiling the decoder's references.
 # What the rest costs is printed by `python -m benchmarks filtered`.
@@ -37,16 +37,6 @@ from mediasrv.processing.planes import OwnPicture
 MAX_FAILURES_IN_A_ROW = 10
 LANDMARKS, FRONT = "landmarks", "front"
 SHORTEST_ELAPSED_S, LONGEST_ELAPSED_S = 0.001, 1.0
-
-
-@dataclass(slots=True)
-class _Decoded:
-    """The newest image that waits to be filtered (a slot: newer ones replace it)."""
-
-    frame: av.VideoFrame
-    timestamp_ticks: int
-    began_ns: int
-    decode_us: int
 
 
 class Transcoder:
@@ -66,8 +56,9 @@ class Transcoder:
         self._decoder = VideoDecoder(configure.codec)
         self._encoder = VideoEncoder(configure.codec)
         self._picture: OwnPicture | None = None
-        self._newest: _Decoded | None = None
+        self._waiting = WaitingImages()
         self._last_ticks: int | None = None
+        self._interval_s = USUAL_INTERVAL_S
         self._wants_keyframe = False
         self._failures_in_a_row = 0
         self._pace = Pace()
@@ -81,7 +72,7 @@ class Transcoder:
     @property
     def has_image(self) -> bool:
         """Whether an image waits to be filtered."""
-        return self._newest is not None
+        return len(self._waiting) > 0
 
     def configure(self, configure: Configure) -> None:
         """Take new settings for the images to come.
@@ -100,7 +91,7 @@ class Transcoder:
         self._wants_keyframe = True
 
     def decode(self, frame: InputFrame) -> KeyframeCause | None:
-        """Decode the next frame; its image replaces one that still waits.
+        """Decode the next frame; its image waits for its turn (:class:`WaitingImages`).
 
         Returns:
             Why a keyframe is needed from the host, or None when all is well.
@@ -122,11 +113,13 @@ class Transcoder:
         if image is not None:
             spent_us = _microseconds_since(began_ns)
             self._decoding_us += spent_us
-            self._replace_newest(_Decoded(image, frame.timestamp_ticks, began_ns, spent_us))
+            self._waiting.add(DecodedImage(image, frame.timestamp_ticks, began_ns, spent_us))
+            self.counters.decoded += 1
+            self.counters.skipped = self._waiting.skipped
         return None
 
-    def encode_newest(self) -> OutputFrame | None:
-        """Filter and encode the newest image, if there is one.
+    def encode_next(self) -> OutputFrame | None:
+        """Filter and encode the image whose turn it is, if there is one.
 
         Returns:
             The frame to send; None when there was no image or it was lost to a failure.
@@ -134,11 +127,12 @@ class Transcoder:
         Raises:
             ProcessingError: Too many failures in a row.
         """
-        newest, self._newest = self._newest, None
-        if newest is None:
+        image = self._waiting.take(time.perf_counter_ns(), self._interval_s)
+        self.counters.skipped = self._waiting.skipped
+        if image is None:
             return None
         try:
-            output = self._beautify(newest)
+            output = self._beautify(image)
         except (FilterError, ProcessingError) as exc:
             self.counters.filter_failures += 1
             self._failures_in_a_row += 1
@@ -149,34 +143,28 @@ class Transcoder:
         self.counters.encoded += 1
         return output
 
-    def _replace_newest(self, decoded: _Decoded) -> None:
-        self.counters.decoded += 1
-        if self._newest is not None:
-            self.counters.skipped += 1
-        self._newest = decoded
-
-    def _beautify(self, newest: _Decoded) -> OutputFrame:
+    def _beautify(self, decoded: DecodedImage) -> OutputFrame:
         copied_ns = time.perf_counter_ns()
-        picture = self._own_copy(newest.frame)
-        elapsed_s = self._elapsed_s(newest.timestamp_ticks)
+        picture = self._own_copy(decoded.frame)
+        elapsed_s = self._interval_s = self._elapsed_s(decoded.timestamp_ticks)
         steps_us = self._filter(picture, elapsed_s)
         landmarks_us = steps_us.get(LANDMARKS, 0)
         work_us = _microseconds_since(copied_ns)
         encoded_ns = time.perf_counter_ns()
-        encoded = self._encode(picture, newest.timestamp_ticks)
+        encoded = self._encode(picture, decoded.timestamp_ticks)
         encode_us = _microseconds_since(encoded_ns)
         if self._is_traced:
-            self._note_times(newest, copied_ns, encoded_ns, steps_us)
+            self._note_times(decoded, copied_ns, encoded_ns, steps_us)
         filters_us = sum(steps_us.values()) - steps_us[FRONT]
         self._keep_pace(elapsed_s, work_us + encode_us, filters_us)
         return OutputFrame(
-            timestamp_ticks=newest.timestamp_ticks,
+            timestamp_ticks=decoded.timestamp_ticks,
             keyframe=encoded.keyframe,
             layer=encoded.layer,
             layer_sync=encoded.layer_sync,
             width_px=picture.frame.width,
             height_px=picture.frame.height,
-            decode_us=newest.decode_us,
+            decode_us=decoded.decode_us,
             landmarks_us=landmarks_us,
             filter_us=max(0, work_us - landmarks_us),
             encode_us=encode_us,
@@ -216,15 +204,15 @@ class Transcoder:
             self._pipeline.allow(self._pace.filter_budget_us)
 
     def _note_times(
-        self, newest: _Decoded, copied_ns: int, encoded_ns: int, steps_us: Mapping[str, int]
+        self, decoded: DecodedImage, copied_ns: int, encoded_ns: int, steps_us: Mapping[str, int]
     ) -> None:
         """Keep where the time of the frame went, for who traces it."""
-        began_us = newest.began_ns // 1000
+        began_us = decoded.began_ns // 1000
         self.times = FrameTimes(
-            newest.timestamp_ticks,
+            decoded.timestamp_ticks,
             began_us,
-            newest.decode_us,
-            max(0, copied_ns // 1000 - began_us - newest.decode_us),
+            decoded.decode_us,
+            max(0, copied_ns // 1000 - began_us - decoded.decode_us),
             (encoded_ns - copied_ns) // 1000,
             _microseconds_since(encoded_ns),
             *(steps_us.get(name, 0) for name in STEP_NAMES),

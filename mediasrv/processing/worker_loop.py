@@ -1,4 +1,4 @@
-"""The worker's only loop: one thread, one socket, newest image wins."""
+"""The worker's only loop: one thread, one socket."""
 
 import select
 import socket
@@ -70,7 +70,7 @@ class WorkerLoop:
             self._receive()
             self._flush()
             if self._transcoder is not None and not self._outgoing:
-                output = self._transcoder.encode_newest()
+                output = self._transcoder.encode_next()
                 if output is not None:
                     self._send_frame(output, self._transcoder)
             self._report(time.monotonic())
@@ -79,9 +79,16 @@ class WorkerLoop:
     def _wait(self) -> None:
         writers = [self._channel] if self._outgoing else []
         timeout_s = None
-        if self._has_news:
+        if self._has_work:
+            timeout_s = 0.0
+        elif self._has_news:
             timeout_s = max(0.0, self._reported_s + REPORT_INTERVAL_S - time.monotonic())
         select.select([self._channel], writers, [], timeout_s)
+
+    @property
+    def _has_work(self) -> bool:
+        """Whether an image waits that could be encoded at once."""
+        return self._transcoder is not None and self._transcoder.has_image and not self._outgoing
 
     def _receive(self) -> None:
         """Read and handle what has arrived, up to one turn's worth."""

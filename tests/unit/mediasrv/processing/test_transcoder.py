@@ -60,7 +60,7 @@ def test_every_image_comes_out_with_its_timestamp_and_size(codec, pipeline):
     outputs = []
     for frame in encode(codec, images, first_ticks=777):
         assert take(transcoder, frame) is None
-        outputs.append(transcoder.encode_newest())
+        outputs.append(transcoder.encode_next())
     assert [out.timestamp_ticks for out in outputs] == [777 + 3000 * n for n in range(6)]
     assert [out.keyframe for out in outputs] == [True] + [False] * 5
     assert {(out.width_px, out.height_px) for out in outputs} == {SIZE}
@@ -76,10 +76,10 @@ def test_newest_wins_but_everything_is_decoded(codec, pipeline):
     transcoder = open_transcoder(codec, pipeline)
     for frame in frames:
         take(transcoder, frame)
-    output = transcoder.encode_newest()
+    output = transcoder.encode_next()
     assert output.timestamp_ticks == frames[-1].timestamp_ticks
     assert not transcoder.has_image
-    assert transcoder.encode_newest() is None
+    assert transcoder.encode_next() is None
     (seen, _), *others = pipeline.seen
     assert not others
     np.testing.assert_array_equal(seen.y, expected[-1].y)
@@ -98,7 +98,7 @@ def test_filtering_does_not_reach_the_decoders_references(codec):
     transcoder = open_transcoder(codec, pipeline, lambda image: recorder.apply(image, None))
     for frame, expected in zip(frames, decode(codec, frames), strict=True):
         take(transcoder, frame)
-        transcoder.encode_newest()
+        transcoder.encode_next()
         np.testing.assert_array_equal(recorder.seen[-1][0].y, expected.y)
 
 
@@ -108,7 +108,7 @@ def test_front_stages_run_in_their_order_before_the_pipeline(codec, pipeline):
         codec, pipeline, lambda _: order.append(1), lambda _: order.append(2), paint
     )
     take(transcoder, encode(codec, draw_images(*SIZE, 1))[0])
-    output = transcoder.encode_newest()
+    output = transcoder.encode_next()
     assert order == [1, 2]
     assert is_marked(pipeline.seen[0][0].y)
     (seen,) = decode(codec, [as_encoded(codec, output)])
@@ -119,10 +119,10 @@ def test_new_settings_hold_from_the_next_image_on(codec, pipeline):
     transcoder = open_transcoder(codec, pipeline)
     first, second = encode(codec, draw_images(*SIZE, 2))
     take(transcoder, first)
-    transcoder.encode_newest()
+    transcoder.encode_next()
     transcoder.configure(Configure(codec, Parameters(smooth=40)))
     take(transcoder, second)
-    transcoder.encode_newest()
+    transcoder.encode_next()
     assert [parameters.smooth for _, parameters in pipeline.seen] == [0, 40]
 
 
@@ -140,7 +140,7 @@ def test_a_keyframe_request_is_fulfilled_once(codec, pipeline):
             transcoder.request_keyframe()
             transcoder.request_keyframe()
         take(transcoder, frame)
-        outputs.append(transcoder.encode_newest().keyframe)
+        outputs.append(transcoder.encode_next().keyframe)
     assert outputs == [True, False, True, False, False]
 
 
@@ -149,9 +149,9 @@ def test_a_stream_joined_midway_gives_nothing_until_a_keyframe(codec, pipeline):
     transcoder = open_transcoder(codec, pipeline)
     for frame in frames[1:4]:
         assert take(transcoder, frame) is KeyframeCause.STARTED_MIDWAY
-        assert transcoder.encode_newest() is None
+        assert transcoder.encode_next() is None
     assert take(transcoder, frames[4]) is None
-    assert transcoder.encode_newest().keyframe
+    assert transcoder.encode_next().keyframe
     assert transcoder.counters.dropped == 3
 
 
@@ -162,8 +162,8 @@ def test_damage_is_counted_and_an_image_from_before_it_may_still_come_out(codec,
     damaged = InputFrame(3000, False, frames[1].payload[:3])
     assert transcoder.decode(damaged) is KeyframeCause.UNDECODABLE
     assert take(transcoder, frames[2]) is KeyframeCause.STARTED_MIDWAY
-    assert transcoder.encode_newest().timestamp_ticks == 0
-    assert transcoder.encode_newest() is None
+    assert transcoder.encode_next().timestamp_ticks == 0
+    assert transcoder.encode_next() is None
     assert transcoder.counters.undecodable == 1
 
 
@@ -181,10 +181,10 @@ def test_an_image_that_a_filter_refuses_is_lost_and_never_shown_unfiltered(codec
     first, second = encode(codec, draw_images(*SIZE, 2))
     pipeline.failure = FilterError("no")
     take(transcoder, first)
-    assert transcoder.encode_newest() is None
+    assert transcoder.encode_next() is None
     pipeline.failure = None
     take(transcoder, second)
-    assert transcoder.encode_newest().keyframe
+    assert transcoder.encode_next().keyframe
     assert transcoder.counters.filter_failures == 1
 
 
@@ -194,10 +194,10 @@ def test_a_pipeline_that_fails_again_and_again_is_given_up(codec, pipeline):
     frames = encode(codec, draw_images(64, 64, MAX_FAILURES_IN_A_ROW))
     for frame in frames[:-1]:
         take(transcoder, frame)
-        assert transcoder.encode_newest() is None
+        assert transcoder.encode_next() is None
     take(transcoder, frames[-1])
     with pytest.raises(ProcessingError):
-        transcoder.encode_newest()
+        transcoder.encode_next()
 
 
 def test_an_unknown_error_of_a_filter_is_not_swallowed(codec, pipeline):
@@ -205,20 +205,20 @@ def test_an_unknown_error_of_a_filter_is_not_swallowed(codec, pipeline):
     pipeline.failure = RuntimeError("a bug")
     take(transcoder, encode(codec, draw_images(*SIZE, 1))[0])
     with pytest.raises(RuntimeError):
-        transcoder.encode_newest()
+        transcoder.encode_next()
 
 
 def test_a_frame_too_large_to_send_is_followed_by_a_keyframe(codec, pipeline, monkeypatch):
     transcoder = open_transcoder(codec, pipeline)
     first, second, third = encode(codec, draw_images(*SIZE, 3))
     take(transcoder, first)
-    transcoder.encode_newest()
+    transcoder.encode_next()
     monkeypatch.setattr(module, "MAX_FRAME_BYTES", 1)
     take(transcoder, second)
-    assert transcoder.encode_newest() is None
+    assert transcoder.encode_next() is None
     monkeypatch.undo()
     take(transcoder, third)
-    assert transcoder.encode_newest().keyframe
+    assert transcoder.encode_next().keyframe
 
 
 def test_the_size_may_change_in_mid_stream(codec, pipeline):
@@ -227,7 +227,7 @@ def test_the_size_may_change_in_mid_stream(codec, pipeline):
     for size in ((320, 240), (160, 96), (96, 160), (320, 240)):
         for frame in encode(codec, draw_images(*size, 2)):
             take(transcoder, frame)
-            outputs.append(transcoder.encode_newest())
+            outputs.append(transcoder.encode_next())
     assert [out.keyframe for out in outputs] == [True, False] * 4
     seen = [
         (image.width_px, image.height_px)
@@ -245,16 +245,16 @@ def test_the_pipeline_hears_how_much_time_has_passed(pipeline, ticks, elapsed_s)
     transcoder = open_transcoder(Codec.VP8, pipeline)
     first, second = encode(Codec.VP8, draw_images(*SIZE, 2), first_ticks=90_000)
     take(transcoder, first)
-    transcoder.encode_newest()
+    transcoder.encode_next()
     transcoder.decode(InputFrame(90_000 + ticks, False, second.payload))
-    transcoder.encode_newest()
+    transcoder.encode_next()
     assert pipeline.elapsed_s == pytest.approx([1 / 30, elapsed_s])
 
 
 def test_durations_are_told_by_part(codec, pipeline):
     transcoder = open_transcoder(codec, pipeline)
     take(transcoder, encode(codec, draw_images(*SIZE, 1))[0])
-    output = transcoder.encode_newest()
+    output = transcoder.encode_next()
     assert output.landmarks_us == 5
     assert output.decode_us > 0
     assert output.encode_us > 0
@@ -289,7 +289,7 @@ def play(monkeypatch, pipeline, *, busy, cpu_share):
     monkeypatch.setattr(transcoder._encoder, "hurry", hurried.append)
     for frame in encode(Codec.VP8, draw_images(64, 64, 60)):
         take(transcoder, frame)
-        transcoder.encode_newest()
+        transcoder.encode_next()
     return hurried
 
 

@@ -130,6 +130,15 @@ def test_what_goes_in_comes_out(server, gate, frames):
         assert server.receive(OutputFrame).timestamp_ticks == frame.timestamp_ticks
 
 
+def test_two_images_that_arrive_at_once_are_both_encoded_without_another_message(
+    server, gate, frames
+):
+    gate.permits.release(100)
+    server.send(CONFIGURE, *frames[:2])
+    for frame in frames[:2]:
+        assert server.receive(OutputFrame).timestamp_ticks == frame.timestamp_ticks
+
+
 def test_images_that_arrive_during_the_work_are_skipped_all_but_the_newest(server, gate, frames):
     server.send(CONFIGURE, frames[0])
     assert gate.started.wait(TIMEOUT_S)
