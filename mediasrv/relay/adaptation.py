@@ -107,6 +107,8 @@ class RungChooser:
         self._climbed_at: float | None = None
         # The highest estimate since padding began, and when it was seen.
         self._reached: tuple[float, float] | None = None
+        # Whether there is nothing below the present rung.
+        self._is_lowest = False
         # Whether fewer frames are not enough.
         self._needs_lower = False
         # What the way carried at the last step down.
@@ -135,12 +137,15 @@ class RungChooser:
             # The host sends something else than before.
             place = self._fitting(costs_bps[: place + 1], now)
         before = place
+        self._is_lowest = place == 0
+        # Then the way is full of padding. That ends now, and what is left may fit.
+        is_overfilled = self.padded_bps > 0 and self._is_strained(costs_bps[place], now)
         if self.is_starved:
             is_smaller = ladder[0].quality > self.rung.quality
             if is_smaller or self._may_climb(costs_bps[0], now):
                 self.is_starved = False
                 self._changed_at = self._climbed_at = now
-        elif self._is_short(costs_bps[place], now):
+        elif self._is_short(costs_bps[place], now) and not is_overfilled:
             place = self._step_down(costs_bps, place, now)
         elif place + 1 < len(ladder) and self._may_climb(
             costs_bps[place + 1], now, present_bps=costs_bps[place]
@@ -221,10 +226,16 @@ class RungChooser:
         """
         if self._is_drowned:
             return True
-        if self._is_unproven(now):
-            return not self._has_room
+        if self._is_unproven(now) and not self._is_lowest:
+            return self._is_strained(cost_bps, now)
         is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(cost_bps, now)
         return self._loss >= LOSS_HIGH and is_full
+
+    def _is_strained(self, cost_bps: float, now: float) -> bool:
+        """Tell whether packets are lost or wait, or have begun to, as the estimate has seen."""
+        estimate = self._fresh_estimate(now)
+        is_below = estimate is not None and estimate < cost_bps
+        return not self._has_room or (is_below and self._queueing_s >= QUEUE_LONG_S / 2)
 
     def _is_unproven(self, now: float) -> bool:
         return self._climbed_at is not None and now - self._climbed_at <= PROVEN_S

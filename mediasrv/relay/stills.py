@@ -23,18 +23,20 @@ class Stills:
     Args:
         forwarder: Of the viewer; in no lane.
         now: Seconds.
+        after: The newest packet that the viewer may have been sent. A keyframe before it would take
+            the viewer back in time.
 
     Attributes:
         pace_bps: What the way carries beside the sound.
         due_at: When :meth:`advance` has something to do.
     """
 
-    def __init__(self, forwarder: Forwarder, now: float) -> None:
+    def __init__(self, forwarder: Forwarder, now: float, *, after: int = -1) -> None:
         self.forwarder = forwarder
         self.pace_bps = 0.0
         self.due_at = now
         self._packets: deque[TrackPacket] = deque()
-        self._newest = -1
+        self._newest = after
         self._began_at = now - EVERY_S
         self._advanced_at = now
         self._allowed_bytes = 0.0

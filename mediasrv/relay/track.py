@@ -380,7 +380,7 @@ class TrackRelay:
             forwarder.interrupt(is_torn=self._is_torn or viewer in self._joining)
             self._singles.pop(viewer, None)
             self._joining.pop(viewer, None)
-            self._stills[viewer] = Stills(forwarder, now)
+            self._stills[viewer] = Stills(forwarder, now, after=self.history.newest)
         self._stills[viewer].pace_bps = pace_bps
 
     def show_moving(self, viewer: str) -> None:

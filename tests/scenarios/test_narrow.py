@@ -123,6 +123,16 @@ def test_a_host_with_one_stream_is_heard_and_seen_in_stills():
     assert_patient_with_the_host(room)
 
 
+@pytest.mark.parametrize("limit_bps", [1_200_000, 700_000, 300_000])
+def test_stills_never_take_a_viewer_back_in_time(limit_bps):
+    """Behind a short queue frames and stills take turns; the model objects to older frames."""
+    room = NetworkRoom(1, layers=3)
+    narrow = room.join(limited(limit_bps), reports_bandwidth=True)
+    start, end = settled(room)
+    assert len(narrow.between(start, end)) >= 8
+    assert narrow.audio_share() >= 0.9
+
+
 @pytest.mark.parametrize("limit_bps", [1_200_000, 800_000])
 def test_a_host_with_one_stream_is_seen_in_fewer_frames(limit_bps):
     room = NetworkRoom(8, layers=3, bitrate_bps=1_500_000)

@@ -231,6 +231,21 @@ def test_losses_or_a_queue_right_after_a_step_up_take_it_back(loss, queueing_s, 
     assert chooser.choose(LADDER, 0.0, START + SETTLE_S) == LADDER[after]
 
 
+def test_what_padding_fills_up_is_taken_back_by_the_padding_first():
+    chooser = told(None, LOSS_HIGH, QUEUE_LONG_S)
+    chooser.padded_bps = 100_000.0
+    assert chooser.choose(LADDER, 0.0, START) == LADDER[2]
+    assert chooser.padded_bps == 0
+    assert chooser.choose(LADDER, 0.0, START + 1) == LADDER[1]
+
+
+def test_a_step_up_is_taken_back_when_packets_begin_to_wait_and_the_estimate_knows():
+    chooser = climbed()
+    chooser.estimated(RATES[2] - 1, START + SETTLE_S)
+    chooser.lost(0.0, QUEUE_LONG_S / 2)
+    assert chooser.choose(LADDER, 0.0, START + SETTLE_S) == LADDER[1]
+
+
 def test_a_step_up_that_has_proved_itself_is_not_taken_back_for_losses_alone():
     chooser = climbed()
     chooser.choose(LADDER, 0.0, START + PROVEN_S + EPSILON)

@@ -61,6 +61,19 @@ def test_a_keyframe_leaves_at_the_pace_of_the_way_even_if_the_history_forgets_it
     assert not stage.stills.is_torn
 
 
+def test_a_keyframe_that_the_viewer_has_gone_past_is_not_sent():
+    stage = Stage()
+    stage.shoot(keyframe=True)
+    stage.shoot()
+    stage.stills = Stills(stage.forwarder, stage.now, after=stage.history.newest)
+    stage.stills.pace_bps = 80_000.0
+    assert stage.run(STEP_S)
+    assert stage.frames == []
+    stage.shoot(keyframe=True)
+    stage.run(1.5)
+    assert stage.frames == [2] * 10
+
+
 def test_what_follows_a_keyframe_is_left_out():
     stage = Stage()
     stage.shoot(keyframe=True)
