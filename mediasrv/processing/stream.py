@@ -97,6 +97,7 @@ class BeautyStream:
             config.crash_limit, config.crash_window_s, config.retry_interval_s
         )
         self._watchdog = ProgressWatchdog(config.hang_timeout_s)
+        self._stalled_s = 0.0
         self._keyframe_pacer = RequestPacer(config.keyframe_interval_s)
         self._worker: WorkerProcess | None = None
         self._first_frame_s: float | None = None
@@ -232,15 +233,22 @@ class BeautyStream:
     async def _watch(self, worker: WorkerProcess) -> WorkerLoss:
         allowed_bytes = resident_bytes(worker.pid) + self._config.growth_limit_bytes
         while True:
+            began_s = time.monotonic()
             try:
                 async with asyncio.timeout(WATCHDOG_INTERVAL_S):
                     return await worker.wait_lost()
             except TimeoutError:
-                starved_s = starved_for_s(worker.pid)
-                if self._watchdog.is_hung(time.monotonic(), starved_s):
+                now_s = time.monotonic()
+                # What the worker said while this process stood still has not been read yet.
+                self._stalled_s += max(0.0, now_s - began_s - WATCHDOG_INTERVAL_S)
+                if self._watchdog.is_hung(now_s, self._excused_s(worker)):
                     worker.lose(WorkerLoss.HUNG)
                 elif resident_bytes(worker.pid) > allowed_bytes:
                     worker.lose(WorkerLoss.GREW)
+
+    def _excused_s(self, worker: WorkerProcess) -> float:
+        """Return for how long so far it was not the worker's fault that it said nothing."""
+        return starved_for_s(worker.pid) + self._stalled_s
 
     def _take_message(self, message: Message) -> None:
         self._watchdog.note_progress()
@@ -285,7 +293,7 @@ class BeautyStream:
         now_s = time.monotonic()
         if taken:
             if not self._watchdog.is_waiting:
-                self._watchdog.note_fed(now_s, starved_for_s(worker.pid))
+                self._watchdog.note_fed(now_s, self._excused_s(worker))
             self._in_hand.append((frame.timestamp_ticks, now_s))
         elif worker.outbox.awaits_keyframe:
             self._ask_for_keyframe(now_s)

@@ -27,8 +27,9 @@ class WorkerLoss(StrEnum):
 class ProgressWatchdog:
     """Barks when a worker was fed and nothing came back for too long.
 
-    The time for which the worker was ready to run but got no processor does not count: on an
-    overloaded machine a slow worker is not a hung one, and replacing it would only add load.
+    Time that is not the worker's fault does not count, when it was ready to run but got no
+    processor, or the server stood still itself: on an overloaded machine a slow worker is not a
+    hung one, and replacing it would only add load.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -40,7 +41,7 @@ class ProgressWatchdog:
 
         Args:
             now_s: When.
-            starved_s: For how long the worker has waited for a processor in its life so far.
+            starved_s: For how long so far it was not the worker's fault that it said nothing.
         """
         if self._fed is None:
             self._fed = now_s, starved_s

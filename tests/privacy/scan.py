@@ -16,6 +16,8 @@ from tests.privacy.canary import needles
 
 PIECE_BYTES = 8 * 1024 * 1024
 OVERLAP_BYTES = 64
+# Memory that was never touched reads as zeros, in blocks of this size or larger.
+BLOCK_BYTES = 64 * 1024
 # Of everything packed, so much is unpacked: landmarks of one picture are 6 KiB.
 UNPACKED_BYTES = 64 * 1024
 
@@ -67,10 +69,26 @@ def scan_process(pid: int) -> tuple[set[str], int]:
                     break
                 if not piece:
                     break
-                found.update(scan_bytes(piece))
+                for stretch in stretches(piece):
+                    found.update(scan_bytes(stretch))
                 seen_bytes += len(piece)
                 at += max(len(piece) - OVERLAP_BYTES, 1) if at + len(piece) < end else len(piece)
     return found, seen_bytes
+
+
+def stretches(piece: bytes) -> Iterator[bytes]:
+    """Cut out blocks of nothing but zeros; what stays begins and ends with a bit of them."""
+    begin: int | None = None
+    for at in range(0, len(piece), BLOCK_BYTES):
+        block = piece[at : at + BLOCK_BYTES]
+        is_empty = block.count(0) == len(block)
+        if begin is None and not is_empty:
+            begin = max(0, at - OVERLAP_BYTES)
+        elif begin is not None and is_empty:
+            yield piece[begin : at + OVERLAP_BYTES]
+            begin = None
+    if begin is not None:
+        yield piece[begin:]
 
 
 def _writable(pid: int) -> list[tuple[int, int]]:

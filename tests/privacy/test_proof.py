@@ -40,7 +40,7 @@ from tests.privacy.live import (
     until,
     watch_calls,
 )
-from tests.privacy.scan import scan_bytes
+from tests.privacy.scan import BLOCK_BYTES, scan_bytes, stretches
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0,
@@ -119,6 +119,16 @@ def test_the_scanner_looks_into_what_is_packed(kind, pack, finding):
     assert not any(needle in packed for needle in needles().values())
     assert f"{kind}: float32" in scan_bytes(b"noise x\x9c " + packed + b".")
     finding("C10", f"Leaky mutant, the canary packed as {kind}:", "found by the scanner.")
+
+
+@pytest.mark.proof("C6")
+@pytest.mark.parametrize("at", [0, BLOCK_BYTES - 30, 3 * BLOCK_BYTES - 8, 5 * BLOCK_BYTES - 24])
+def test_the_scanner_finds_the_canary_wherever_it_lies_between_zeros(at):
+    for needle in needles().values():
+        memory = bytearray(5 * BLOCK_BYTES)
+        memory[at : at + len(needle)] = needle
+        assert any(needle in stretch for stretch in stretches(bytes(memory)))
+    assert list(stretches(bytes(5 * BLOCK_BYTES))) == []
 
 
 @pytest.mark.proof("C3", "C5", "C6", "C8", "C10", "C11", "C14")

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -299,6 +300,16 @@ async def test_a_worker_that_stays_silent_when_fed_is_replaced(bench):
     await asyncio.wait_for(worker.wait_lost(), 5.0)
     await settle()
     assert bench.states[-1] == (FilterState.RECOVERING, WorkerLoss.HUNG)
+
+
+async def test_while_the_server_itself_stands_still_no_worker_counts_as_silent(bench):
+    worker = await opened(bench, hang_timeout_s=0.5)
+    bench.stream.feed(frame(0, keyframe=True))
+    await settle()
+    time.sleep(0.8)  # noqa: ASYNC251 - what came meanwhile could not be read
+    await asyncio.sleep(0.15)
+    assert worker.loss is None
+    await asyncio.wait_for(worker.wait_lost(), 5.0)
 
 
 async def test_a_worker_that_is_not_fed_may_stay_silent(bench):
