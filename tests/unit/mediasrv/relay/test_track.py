@@ -5,6 +5,7 @@ from mediasrv.relay import vp8
 from mediasrv.relay.forwarder import Forwarder
 from mediasrv.relay.layout import BATCH_PACKETS_MAX
 from mediasrv.relay.packets import ExtensionIds, TrackPacket
+from mediasrv.relay.patience import FIRST_WAIT_S
 from mediasrv.relay.track import HOLD_S, PAYLOAD_MAX_BYTES, TrackRelay
 from tests.relay_fakes import (
     WatchingOutlet,
@@ -91,6 +92,18 @@ class TestSending:
         assert [p.frame for p in stage.seen("broken")] == [0, 0, 5, 5]
         assert [p.sequence for p in broken.packets] == [0, 1, 4, 5]
         assert [p.sequence for p in well.packets] == list(range(12))
+
+    def test_a_viewer_who_loses_the_keyframe_as_well_costs_the_next_one_later(self, stage):
+        outlet = stage.join("v")
+        stage.shoot(keyframe=True)
+        outlet.is_broken = True
+        stage.shoot()
+        assert stage.track.keyframes.wanted
+        stage.shoot(keyframe=True)
+        assert not stage.track.keyframes.wanted
+        stage.now += FIRST_WAIT_S
+        stage.shoot()
+        assert stage.track.keyframes.wanted
 
     def test_a_listener_whose_sends_fail_goes_on_with_the_next_packet(self):
         track, outlet = TrackRelay(48_000, seekable=False), WatchingOutlet()
