@@ -147,7 +147,12 @@ async def live_stream(tmp_path, clip, seconds, finding, files):
             check_calls(calls, seconds, finding)
             async with hosting_elsewhere(server, clip, "other"):
                 workers = server.streaming_pids()
-                check_memory(await scan(*server.tree), workers, "live", "C6", finding)
+                answers = await scan(*server.tree)
+                # On a busy machine one of them may have been replaced meanwhile.
+                steady = workers & server.worker_pids()
+                assert steady
+                maybe = workers | server.streaming_pids()
+                check_memory(answers, steady, "live", "C6", finding, maybe=maybe)
                 ours |= server.worker_pids()
             check_swap(read(f"/proc/{worker.pid}/status"))
             finding("C8", "VmSwap of the worker while live:", "0 kB.")
@@ -204,11 +209,13 @@ def check_calls(calls, seconds, finding):
     )
 
 
-def check_memory(answers, workers, when, check, finding):
+def check_memory(answers, workers, when, check, finding, *, maybe=frozenset()):
     """The canary is in the workers with a stream, where it belongs, and with nobody else."""
     assert workers <= set(answers)
-    assert {pid for pid, answer in answers.items() if answer["found"]} == workers
-    others = [answer["seen_bytes"] for pid, answer in answers.items() if pid not in workers]
+    holders = {pid for pid, answer in answers.items() if answer["found"]}
+    assert workers <= holders <= workers | maybe
+    free = set(answers) - workers - maybe
+    others = [answers[pid]["seen_bytes"] for pid in free]
     assert len(others) >= LEAST_PROCESSES[when]
     assert sum(others) > 100_000_000
     finding(
