@@ -301,3 +301,16 @@ async def node_stage():
         yield stage
     assert endpoint.open_transports == []
     assert all(stream.reason is not None for stream in streams.made)
+
+
+def types(messages: list[dict[str, Any]]) -> list[str]:
+    """What was said, without the contents."""
+    return [message["type"] for message in messages]
+
+
+def error_code(messages: list[dict[str, Any]]) -> str:
+    """The code of the one error among the answers to a request."""
+    (error,) = [message for message in messages if message["type"] == "error"]
+    assert error["reply_to"] == "q"
+    code: str = error["code"]
+    return code

@@ -56,7 +56,8 @@ class Transcoder:
         self._decoder = VideoDecoder(configure.codec)
         self._encoder = VideoEncoder(configure.codec)
         self._picture: OwnPicture | None = None
-        self._waiting = WaitingImages()
+        self.counters = Counters()
+        self._waiting = WaitingImages(self.counters)
         self._last_ticks: int | None = None
         self._interval_s = USUAL_INTERVAL_S
         self._wants_keyframe = False
@@ -66,7 +67,6 @@ class Transcoder:
         self._decoding_us = 0
         self._cpu_ns = time.thread_time_ns()
         self.times: FrameTimes | None = None
-        self.counters = Counters()
         self.configure(configure)
 
     @property
@@ -115,7 +115,6 @@ class Transcoder:
             self._decoding_us += spent_us
             self._waiting.add(DecodedImage(image, frame.timestamp_ticks, began_ns, spent_us))
             self.counters.decoded += 1
-            self.counters.skipped = self._waiting.skipped
         return None
 
     def encode_next(self) -> OutputFrame | None:
@@ -128,7 +127,6 @@ class Transcoder:
             ProcessingError: Too many failures in a row.
         """
         image = self._waiting.take(time.perf_counter_ns(), self._interval_s)
-        self.counters.skipped = self._waiting.skipped
         if image is None:
             return None
         try:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import av
 
+from mediasrv.processing.messages import Counters
+
 # Of the time between two images: an image that has waited for longer gives way to the next one.
 # Filtering takes a third of that time, so the second of two that came together is still young.
 PATIENCE = 0.6
@@ -32,12 +34,12 @@ class WaitingImages:
     A browser that thinks its way narrow spreads a frame over more than a frame's time, and then two
     arrive at once. There is time for both. A third shows that there is not: the worker is behind.
 
-    Attributes:
-        skipped: How many gave way to newer ones.
+    Args:
+        counters: Of the worker; those that give way to newer ones are counted there.
     """
 
-    def __init__(self) -> None:
-        self.skipped = 0
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
         self._images: list[DecodedImage] = []
         self._is_behind = False
 
@@ -49,7 +51,8 @@ class WaitingImages:
         """Take a newer image."""
         self._is_behind = self._is_behind or len(self._images) == 2
         if self._is_behind:
-            self._skip()
+            self._counters.skipped += len(self._images)
+            self._images.clear()
         self._images.append(image)
 
     def take(self, now_ns: int, interval_s: float) -> DecodedImage | None:
@@ -63,10 +66,6 @@ class WaitingImages:
         if len(self._images) == 2:
             waited_ns = now_ns - self._images[0].began_ns
             if waited_ns > PATIENCE * interval_s * 1e9:
-                self.skipped += 1
+                self._counters.skipped += 1
                 del self._images[0]
         return self._images.pop(0) if self._images else None
-
-    def _skip(self) -> None:
-        self.skipped += len(self._images)
-        self._images.clear()

@@ -107,8 +107,6 @@ class RungChooser:
         self._climbed_at: float | None = None
         # The highest estimate since padding began, and when it was seen.
         self._reached: tuple[float, float] | None = None
-        # Whether there is nothing below the present rung.
-        self._is_lowest = False
         # Whether fewer frames are not enough.
         self._needs_lower = False
         # What the way carried at the last step down.
@@ -137,7 +135,6 @@ class RungChooser:
             # The host sends something else than before.
             place = self._fitting(costs_bps[: place + 1], now)
         before = place
-        self._is_lowest = place == 0
         # Then the way is full of padding. That ends now, and what is left may fit.
         is_overfilled = self.padded_bps > 0 and self._is_strained(costs_bps[place], now)
         if self.is_starved:
@@ -145,7 +142,7 @@ class RungChooser:
             if is_smaller or self._may_climb(costs_bps[0], now):
                 self.is_starved = False
                 self._changed_at = self._climbed_at = now
-        elif self._is_short(costs_bps[place], now) and not is_overfilled:
+        elif self._is_short(costs_bps, place, now) and not is_overfilled:
             place = self._step_down(costs_bps, place, now)
         elif place + 1 < len(ladder) and self._may_climb(
             costs_bps[place + 1], now, present_bps=costs_bps[place]
@@ -196,13 +193,13 @@ class RungChooser:
             wished.append(better)
         return wished
 
-    def _is_short(self, cost_bps: float, now: float) -> bool:
+    def _is_short(self, costs_bps: Sequence[float], place: int, now: float) -> bool:
         if now - self._changed_at < SETTLE_S:
             return False
-        if self._is_congested(cost_bps, now):
+        if self._is_congested(costs_bps, place, now):
             return True
         estimate = self._fresh_estimate(now)
-        if estimate is None or not self._is_narrow(cost_bps, now):
+        if estimate is None or not self._is_narrow(costs_bps[place], now):
             self._short_since = None
             return False
         since, at_first = self._short_since = self._short_since or (now, estimate)
@@ -217,18 +214,19 @@ class RungChooser:
         estimate = self._fresh_estimate(now)
         return estimate is not None and estimate < SHORT_OF * cost_bps
 
-    def _is_congested(self, cost_bps: float, now: float) -> bool:
+    def _is_congested(self, costs_bps: Sequence[float], place: int, now: float) -> bool:
         """Tell whether much is lost, and because of what is sent.
 
         Losses alone may be those of a bad radio link, which fewer frames do not mend. REMB alone
         does not see a short queue that is always full, and says nothing for five seconds. Losses
-        or a queue that begin with a step up come of it.
+        or a queue that begin with a step up come of it; on the lowest rung there is none to take
+        back.
         """
         if self._is_drowned:
             return True
-        if self._is_unproven(now) and not self._is_lowest:
-            return self._is_strained(cost_bps, now)
-        is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(cost_bps, now)
+        if self._is_unproven(now) and place > 0:
+            return self._is_strained(costs_bps[place], now)
+        is_full = self._queueing_s >= QUEUE_LONG_S or self._is_narrow(costs_bps[place], now)
         return self._loss >= LOSS_HIGH and is_full
 
     def _is_strained(self, cost_bps: float, now: float) -> bool:
@@ -246,7 +244,7 @@ class RungChooser:
 
     def _step_down(self, costs_bps: Sequence[float], place: int, now: float) -> int:
         """Go down by a rung; where much is lost to what fits, and to stills where nothing does."""
-        is_congested = self._is_congested(costs_bps[place], now)
+        is_congested = self._is_congested(costs_bps, place, now)
         self._needs_lower = self._needs_lower or is_congested or place == 0
         if place == 0 and not is_congested:
             return 0

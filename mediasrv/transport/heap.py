@@ -3,8 +3,8 @@
 import ctypes
 from collections.abc import Callable
 
-# OpenSSL holds some 100 KiB per handshake, in pieces between others that stay; the C library gives
-# none of it back by itself, which came to 30 KiB for each of 200 viewers.
+# What OpenSSL held during the handshakes lies in pieces between others that stay; the C library
+# gives none of it back by itself, which came to 30 KiB for each of 200 viewers.
 CROWD_PEERS = 50
 # Handshakes take a second at most; trimming takes two milliseconds, which nobody should wait for.
 CROWD_GONE_BY_S = 3.0

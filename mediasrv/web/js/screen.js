@@ -29,7 +29,8 @@ export function showViewing(viewing, picture, room) {
   document.title = `${WATCH_STATES[state]} · ${room}`;
   if (picture.blocked && state === "live") {
     writeCurtain("Ready", "Your browser waits for a tap.", "Play");
-  } else if (picture.moving || state === "live") {
+  } else if (picture.moving || state === "live" || (state === "slow" && picture.shown)) {
+    // On a slow way the last picture is what there is to see; the pill says why it stands still.
     show(element("curtain"), false);
   } else {
     const [title, text] = CURTAINS[state];

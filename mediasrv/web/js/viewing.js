@@ -20,8 +20,8 @@ const PICTURELESS_MS = 30_000;
 const PROOF_MS = 1500;
 /** A socket that is back sooner than this was not worth a word. */
 const LOST_MS = 1000;
-/** What media is when its picture stops moving. */
-const STILL = new Set(["playing", "stalled", "slow"]);
+/** Media that has shown a picture, whether it moves or not. */
+const SHOWN = new Set(["playing", "stalled", "slow"]);
 const FINAL = new Set(["bad_sdp", "unsupported_codec", "not_allowed", "bad_message"]);
 
 /** Events: "change" when state or detail did; "subscriber" when there is another one, or none. */
@@ -240,7 +240,7 @@ export class Viewing extends EventTarget {
     const stillMs = nowMs - this.#movedAtMs;
     const silentMs = nowMs - this.#arrivedAtMs;
     const unproven = this.#provenFromMs !== null && nowMs - this.#provenFromMs > PROOF_MS;
-    if (stillMs > STALLED_MS && STILL.has(this.#parts.media)) {
+    if (stillMs > STALLED_MS && SHOWN.has(this.#parts.media)) {
       this.#update({ media: silentMs > STALLED_MS ? "stalled" : "slow" });
     }
     // While the host's own media is away, a new subscription would show no more than this one.

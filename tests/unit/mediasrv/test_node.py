@@ -3,13 +3,10 @@
 import pytest
 from aiortc.sdp import SessionDescription
 
-from filters.parameters import Parameters
 from mediasrv.relay.rtp import RtpPacket, write_rtp
 from signaling.errors import ErrorCode, Refused
 from signaling.messages import Publish, SetFilter, Subscribe, Unpublish
-from tests.node_stage import HOST_OFFER, VIEWER_OFFER, node_stage
-
-ALL_OFF = Parameters().as_dict()
+from tests.node_stage import HOST_OFFER, VIEWER_OFFER, error_code, node_stage, types
 
 
 @pytest.fixture
@@ -22,16 +19,6 @@ def unknown_video(offer: str) -> str:
     for name in ("VP8", "VP9", "AV1", "H264"):
         offer = offer.replace(f" {name}/90000", " H261/90000")
     return offer
-
-
-def types(messages: list[dict]) -> list[str]:
-    return [message["type"] for message in messages]
-
-
-def error_code(messages: list[dict]) -> str:
-    (error,) = [message for message in messages if message["type"] == "error"]
-    assert error["reply_to"] == "q"
-    return error["code"]
 
 
 # Going live.

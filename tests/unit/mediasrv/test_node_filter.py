@@ -7,7 +7,7 @@ import pytest
 from filters.parameters import Parameters
 from mediasrv.processing import FilterState
 from mediasrv.relay.rtp import RtpPacket, write_rtp
-from tests.node_stage import HOST_OFFER, OFF, node_stage
+from tests.node_stage import HOST_OFFER, OFF, error_code, node_stage, types
 
 ALL_OFF = Parameters().as_dict()
 
@@ -16,22 +16,6 @@ ALL_OFF = Parameters().as_dict()
 async def stage():
     async with node_stage() as made:
         yield made
-
-
-def unknown_video(offer: str) -> str:
-    for name in ("VP8", "VP9", "AV1", "H264"):
-        offer = offer.replace(f" {name}/90000", " H261/90000")
-    return offer
-
-
-def types(messages: list[dict]) -> list[str]:
-    return [message["type"] for message in messages]
-
-
-def error_code(messages: list[dict]) -> str:
-    (error,) = [message for message in messages if message["type"] == "error"]
-    assert error["reply_to"] == "q"
-    return error["code"]
 
 
 # The filter.

@@ -220,6 +220,8 @@ def test_on_a_narrow_way_the_picture_is_waited_for_and_not_subscribed_anew(live,
     until_state(page, "live")
     page.evaluate(NARROW)
     until_state(page, "slow")
+    expect(page.get_by_text("Slow connection")).to_be_visible()
+    expect(page.locator("#curtain")).to_be_hidden()
     page.wait_for_timeout(6000)
     assert page.evaluate("mediasrv.subscriptions") == 1
     assert page.evaluate("mediasrv.state") == "slow"
