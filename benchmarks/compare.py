@@ -34,7 +34,7 @@ IGNORED = {
     *("seconds", "limit_p95_ms", "clock_bracket_ms", "longest_gap_ms", "packets_per_s"),
     *("reads_per_s", "publisher_late_ms", "p99", "max", "p99_ms", "jitter_ms", "forward_ms"),
     *("load", "browsers", "neighbours_share", "waterfall", "machine", "arrival_ms", "vs"),
-    *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats"),
+    *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats", "limits", "tolerance_ms"),
 }
 # Below this, in the figure's own unit, nobody notices and clocks do not resolve it.
 SMALLEST = {"_ms": 0.1, "_us": 20.0, "_s": 0.001}

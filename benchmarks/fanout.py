@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+from benchmarks.knee import knee_of
 from benchmarks.load.janus import MISSING, find_janus, janus_server
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
@@ -22,9 +23,6 @@ Row = dict[str, object]
 Server = Callable[[int, str], AbstractContextManager[Subject]]
 
 PEERS: dict[str, Server] = {"janus": janus_server, "aiortc": aiortc_server}
-# From here on more viewers would only make a queue longer.
-KNEE_SHARE = 0.95
-KNEE_LOSS = 0.001
 NOISE_SHARE = 0.1
 
 METHOD = (
@@ -142,23 +140,6 @@ def ratio_of(ours: Row, theirs: Row) -> float | None:
     if not isinstance(mine, float) or not isinstance(other, float) or other <= 0:
         return None
     return round(mine / other, 4)
-
-
-def knee_of(row: Row, fps: float = FPS) -> str | None:
-    """Say why more viewers than in this row make no sense; None when they do."""
-    for reason in ("failed", "refused"):
-        if reason in row:
-            return str(row[reason])
-    share, loss = float(str(row["server_core_share"])), float(str(row["loss"]))
-    if share >= KNEE_SHARE:
-        return f"the server's core is {100 * share:.0f} % busy"
-    if loss > KNEE_LOSS:
-        return f"{100 * loss:.2f} % of the packets were lost"
-    arrival = row.get("arrival_ms")
-    late_ms = arrival["last"]["p50"] if isinstance(arrival, dict) and arrival else 0.0
-    if late_ms > 1000 / fps:
-        return f"half of the frames are {late_ms:.0f} ms late at the last viewer"
-    return None
 
 
 def _measure(

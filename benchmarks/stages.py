@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         plants = [
             planted_row(theatre, planted, Codec(options.codecs[0])) for planted in options.plant
         ]
-    return {**result, "runs": runs, "plants": plants}
+    return {**result, "limits": {"apart": AGREE_MAX}, "runs": runs, "plants": plants}
 
 
 def _traced_row(theatre: Theatre, case: Case, seconds: float) -> Row:

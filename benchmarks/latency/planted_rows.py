@@ -52,6 +52,7 @@ def planted_row(theatre: Theatre, planted: str, codec: Codec) -> Row:
         "preset": case.preset,
         "size": case.size,
         "planted_ms": PLANTED_MS,
+        "tolerance_ms": TOLERANCE_MS,
         "in_stage_ms": round(in_stage_ms, 2),
         "in_total_ms": round(total_ms, 2),
         "stages_with": sum_up([one for _, one in slowed]),

@@ -2,7 +2,8 @@ import argparse
 
 import pytest
 
-from benchmarks.fanout import _counts, _line, knee_of, ratio_of
+from benchmarks.fanout import _counts, _line, ratio_of
+from benchmarks.knee import knee_of
 from benchmarks.load.crowd import CrowdResult
 from benchmarks.load.measuring import Cores, Reading, distrust, summarize
 from benchmarks.load.pacing import SentLog
@@ -10,6 +11,7 @@ from benchmarks.load.recording import Recording
 from tests.crowd_notes import BEGAN_NS, Notes, play, sent_frames
 
 CORES = Cores(0, 1)
+FPS = 30
 
 
 def crowd(recording=None, *, drops=0, decrypted=5, forged=0):
@@ -83,13 +85,13 @@ def test_a_sound_load_is_trusted():
 
 def test_the_knee_is_where_the_core_is_full_or_packets_are_lost_or_late():
     fine = {"server_core_share": 0.5, "loss": 0.0}
-    assert knee_of(fine) is None
-    assert "96 %" in (knee_of({**fine, "server_core_share": 0.96}) or "")
-    assert "lost" in (knee_of({**fine, "loss": 0.01}) or "")
+    assert knee_of(fine, FPS) is None
+    assert "96 %" in (knee_of({**fine, "server_core_share": 0.96}, FPS) or "")
+    assert "lost" in (knee_of({**fine, "loss": 0.01}, FPS) or "")
     late = {"last": {"p50": 50.0}}
-    assert "50 ms late" in (knee_of({**fine, "arrival_ms": late}) or "")
-    assert knee_of({**fine, "arrival_ms": {"last": {"p50": 30.0}}}) is None
-    assert knee_of({"failed": "nobody came"}) == "nobody came"
+    assert "50 ms late" in (knee_of({**fine, "arrival_ms": late}, FPS) or "")
+    assert knee_of({**fine, "arrival_ms": {"last": {"p50": 30.0}}}, FPS) is None
+    assert knee_of({"failed": "nobody came"}, FPS) == "nobody came"
 
 
 def test_a_ratio_needs_both_figures():
