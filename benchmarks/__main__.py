@@ -34,10 +34,11 @@ BENCHMARKS = {
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }
-# They read what the others wrote.
+# They read what the others wrote, or run them.
 TOOLS = {
     "compare": "say what got slower between two JSON files, beyond the noise they measured",
     "report": "make one HTML page with plots of JSON files",
+    "suite": "run all of these one after the other, and make the page",
 }
 
 
