@@ -25,6 +25,8 @@ from benchmarks.reporting.words import exactly, figure, percent, span
 OFF = "off"
 # So many curves in one plot can still be told apart.
 CURVES_MAX = 7
+# With more rows each size has plots of its own.
+ROWS_MAX = 16
 _SERVER = "chromium"
 
 _COLUMNS = (
@@ -47,9 +49,7 @@ def draw(sources: Sequence[Source]) -> Section:
     found = sorted(entries(sources, "runs", label), key=_place)
     kept = measured(found)
     shown = [_with_repeats(entry) for entry in found]
-    body = grid(_delays(kept), *_distributions(kept)) + titled(
-        "All measurements", entry_table(shown, _COLUMNS)
-    )
+    body = grid(*_by_size(kept)) + titled("All measurements", entry_table(shown, _COLUMNS))
     lines = _headlines(sources, kept) + _others(kept)
     return Section(lines, body, len(found) - len(kept))
 
@@ -82,7 +82,17 @@ def _with_repeats(entry: Entry) -> Entry:
     return Entry(entry.label, {**entry.row, **more}, entry.repeats, entry.file)
 
 
-def _delays(kept: Sequence[Entry]) -> str:
+def _by_size(kept: Sequence[Entry]) -> list[str]:
+    """Draw the delays of each size, and their distributions; few of them all together."""
+    sizes: dict[str, list[Entry]] = {}
+    for entry in kept:
+        sizes.setdefault(text(entry.row, "size") if len(kept) > ROWS_MAX else "", []).append(entry)
+    return [
+        plot for size, inside in sizes.items() for plot in (_delays(size, inside), *_curves(inside))
+    ]
+
+
+def _delays(size: str, kept: Sequence[Entry]) -> str:
     rows = []
     for entry in kept:
         p50 = number(entry.row, "glass_ms", "p50")
@@ -90,11 +100,11 @@ def _delays(kept: Sequence[Entry]) -> str:
         if p50 is not None:
             group = words(entry.row, "path", "codec")
             rows.append(Range(entry.label, p50, [end for end in ends if end is not None], group))
-    title = "Delay: dot p50, bar to p95, line to p99"
+    title = f"Delay {size}".strip() + ": dot p50, bar to p95, line to p99"
     return ranges(title, rows, "ms, glass to glass") if rows else ""
 
 
-def _distributions(kept: Sequence[Entry]) -> list[str]:
+def _curves(kept: Sequence[Entry]) -> list[str]:
     """Draw a plot for each size and codec, or fewer when there are few curves."""
     samples = {entry.label: numbers(entry.row, "samples_ms") for entry in kept}
     curves = [entry for entry in kept if samples[entry.label]]

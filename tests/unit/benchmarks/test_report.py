@@ -92,7 +92,7 @@ def test_the_page_asks_for_nothing_and_holds_no_script(whole):
 def test_every_plot_is_drawn(whole):
     count = {anchor: len(plots_of(whole, anchor)) for anchor in KINDS}
     assert count == {
-        **{"suite": 0, "glass": 1 + 6 + 1, "stages": 1 + 1 + 1 + 1, "join": 1 + 1 + 1, "rush": 1},
+        **{"suite": 0, "glass": 3 + 6 + 1, "stages": 1 + 1 + 1 + 1, "join": 1 + 1 + 1, "rush": 1},
         **{"fanout": 4 + 4, "narrow": 1, "stalled": 1, "network": 2 + 2 + 2, "filtered": 1},
         **{"filters": 2, "interruptions": 1, "watch": 0, "viewers": 0, "soak": 2, "tracing": 1},
         "trial": 0,
