@@ -127,14 +127,14 @@ SUITE = (
         "filtered",
         "filtered",
         Run("", 2.5),
-        quick=Run("--rooms 1 --seconds 4", 1),
+        quick=Run("--rooms 1 --seconds 4", 1.5),
         clip="must",
     ),
     Item(
         "filters",
         "filters",
-        Run("", 6),
-        quick=Run("--sizes 720p --faces 1 --presets natural,all --frames 30", 1),
+        Run("", 3),
+        quick=Run("--sizes 720p --faces 1 --presets natural,all --frames 30", 0.3),
     ),
     Item(
         "interruptions",
