@@ -63,8 +63,9 @@ class Step:
 
     @property
     def command(self) -> str:
-        """What comes after ``python -m benchmarks``, but for the file."""
-        return shlex.join([self.benchmark, *self.arguments])
+        """What comes after ``python -m benchmarks``, but for the file; a clip by its name alone."""
+        shown = (Path(word).name if Path(word).is_absolute() else word for word in self.arguments)
+        return shlex.join([self.benchmark, *shown])
 
 
 _REPEATED = "--paths chromium --presets off,natural --sizes 720p"

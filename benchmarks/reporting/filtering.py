@@ -35,9 +35,16 @@ _TIMING_COLUMNS = (
     Column("p95, ms", "p95_ms"),
     Column("faces", "faces"),
 )
+
+
+def _precise(value: float | None) -> str:
+    """Say a value so that it is seen on which side of its limit it is."""
+    return exactly(None if value is None else round(value, 3))
+
+
 _CHECK_COLUMNS = (
     Column("check", "metric"),
-    Column("measured", "value"),
+    Column("measured", "value", said=_precise),
     Column("limit", "limit"),
     Column("kept", "passed"),
 )
@@ -142,7 +149,7 @@ def _check_lines(checks: Sequence[Row]) -> list[Figure]:
     """Say how many checks were kept, and name some that were not."""
     known = [row for row in checks if isinstance(row.get("passed"), bool)]
     missed = [
-        f"{text(row, 'metric')} {figure(number(row, 'value'))}, limit {text(row, 'limit')}"
+        f"{text(row, 'metric')} {_precise(number(row, 'value'))}, limit {text(row, 'limit')}"
         for row in known
         if not row["passed"]
     ]

@@ -31,7 +31,8 @@ def _conclusion(told: Sequence[Told], figures: Sequence[Figure]) -> str:
     limited = [figure for figure in figures if figure.kept is not None]
     missed = [figure for figure in limited if not figure.kept]
     refused = sum(section.refused for _, _, section in told)
-    items = [f"<li>{counted(len(figures), 'figure')} of {counted(len(told), 'benchmark')}.</li>"]
+    benchmarks = counted(sum(anchor != "suite" for anchor, _, _ in told), "benchmark")
+    items = [f"<li>{counted(len(figures), 'figure')} of {benchmarks}.</li>"]
     if limited:
         kept = len(limited) - len(missed)
         word = "missed" if missed else "kept"

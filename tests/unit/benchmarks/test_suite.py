@@ -196,7 +196,7 @@ def test_the_clip_goes_to_those_who_take_one(tmp_path):
     found = {step.name: step for step in suite.chosen(clip, None, quick=True)}
     assert found["glass"].arguments[-2:] == ("--clip", str(clip))
     assert "--clip" not in found["rush"].arguments
-    assert f"--clip '{clip}'" in found["glass"].command
+    assert found["glass"].command.endswith("--clip 'a face.mp4'")  # no path of this machine
     assert [s.name for s in suite.chosen(None, None, quick=True) if s.lacks] == ["filtered"]
 
 
