@@ -139,6 +139,28 @@ def test_dark_rims_of_glasses_and_hair_over_the_brow_keep_most_of_their_edges(fa
     assert gradient_ratio(image.y, result.y, where != 0) > least
 
 
+@pytest.mark.parametrize("light", [1.0, 0.35])
+def test_curls_over_the_brow_keep_their_colour_and_the_skin_below_does_not(face, light):
+    rgb, random = head(), np.random.default_rng(4)
+    x, y = (int(v) for v in points(face, mesh.FOREHEAD_TOP))
+    curls = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.ellipse(curls, (x, y), (150, 55), 0, 0, 360, 1, -1)
+    rgb[curls != 0] = (70, 46, 34)
+    for _ in range(220):
+        place = int(x + random.uniform(-140, 140)), int(y + random.uniform(-50, 50))
+        shade = random.uniform(0.35, 1.7) * np.array([70, 46, 34])
+        radius = int(random.uniform(6, 13))
+        cv2.circle(rgb, place, radius, tuple(map(int, shade)), 3, cv2.LINE_AA)
+    image = image_of_rgb(np.rint(rgb * light).astype(np.uint8))
+    result = filtered(image, face, Parameters(tone=-100, rosy=100))
+    size = np.s_[: image.height_px, : image.width_px]
+    hair = cv2.erode(curls[size], np.ones((25, 25))) != 0
+    cheeks = np.zeros(image.y.shape, np.uint8)
+    for ring in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK):
+        cv2.fillPoly(cheeks, [np.rint(points(face, ring)).astype(np.int32)], (1,))
+    assert change(result.v, image.v, hair) < 0.2 * change(result.v, image.v, cheeks != 0)
+
+
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
 def test_a_face_half_out_of_the_picture_is_smoothed_up_to_the_edge_without_smear(detector, side):
     rgb = head()
