@@ -10,7 +10,7 @@ import numpy.typing as npt
 from filters import mesh
 from filters.facial_data import FacialData
 from filters.image import BLACK_Y
-from filters.region import FaceRegion, Grid, odd_cells, smooth_step
+from filters.region import FaceRegion, Grid, from_to, odd_cells, smooth_step
 
 Cells = npt.NDArray[np.bool_]
 
@@ -76,7 +76,7 @@ class Complexion(FacialData):
         shade = darker * darker
         strange_above = strange + shade + np.float32(ROUGH_IS_STRANGE**2) * rough
         self.above = _likeness(strange_above, ABOVE, region)
-        hair = rough * _from_to(darker, HAIR_DARKER) * _from_to(height, HAIR_HEIGHT)
+        hair = rough * from_to(darker, HAIR_DARKER) * from_to(height, HAIR_HEIGHT)
         strange += np.float32(SHADOWS_COUNT) * shade + np.float32(WITHIN[1] ** 2) * hair
         self.within = _likeness(strange, WITHIN, region)
         # Brows are rough and dark, too.
@@ -139,11 +139,6 @@ def _softened(grid: Grid, region: FaceRegion) -> Grid:
     for _ in range(2):
         cv2.blur(grid, (width, width), dst=grid)
     return grid
-
-
-def _from_to(values: Grid, bounds: tuple[float, float]) -> Grid:
-    """0 up to the first bound, 1 from the second on, smoothly."""
-    return smooth_step((values - np.float32(bounds[0])) * np.float32(1 / (bounds[1] - bounds[0])))
 
 
 def _in_deviations(values: Grid, clear: Cells, bounds: tuple[float, float]) -> Grid:

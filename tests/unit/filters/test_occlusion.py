@@ -91,8 +91,27 @@ def test_lipstick_shows_on_every_tone(face):
         assert change(filtered(image, face, MAKE_UP).v, image.v, lips != 0) > 1.5, tone
 
 
+def faded(image: YuvImage, colour: float) -> YuvImage:
+    """The picture with a part of its colour."""
+    chroma = (np.rint(128 + (p.astype(float) - 128) * colour) for p in (image.u, image.v))
+    return YuvImage(image.y, *(plane.astype(np.uint8) for plane in chroma))
+
+
+@pytest.mark.parametrize("colour", [0.5, 0.25, 0.1, 0.0])
+def test_lipstick_shows_on_grey_pictures_and_is_not_glaring(face, colour):
+    plain = image_of_rgb(head())
+    lips = np.zeros(plain.y.shape, np.uint8)
+    cv2.fillPoly(lips, [np.rint(points(face, mesh.LIPS)).astype(np.int32)], (1,))
+    cv2.fillPoly(lips, [np.rint(points(face, mesh.MOUTH)).astype(np.int32)], (0,))
+    image = faded(plain, colour)
+    painted = (filtered(image, face, MAKE_UP).v.astype(int) - 128)[lips[::2, ::2] != 0].mean()
+    vivid = (filtered(plain, face, MAKE_UP).v.astype(int) - 128)[lips[::2, ::2] != 0].mean()
+    assert 0.3 * vivid < painted < (0.55 + 0.45 * min(1, 2 * colour)) * vivid
+
+
+@pytest.mark.parametrize("colour", [1.0, 0.0])
 @pytest.mark.parametrize("over", ["a hand", "a white mask", "a blue mask", "a black mask"])
-def test_nothing_is_painted_on_what_covers_the_mouth(face, over):
+def test_nothing_is_painted_on_what_covers_the_mouth(face, over, colour):
     hand = skin_colour(head(), face)
     colours = {
         "a hand": hand,
@@ -101,6 +120,7 @@ def test_nothing_is_painted_on_what_covers_the_mouth(face, over):
         "a black mask": (28, 28, 32),
     }
     image, cloth = covered(mesh.LIPS, colours[over], face)
+    image = faded(image, colour)
     result = filtered(image, face, MAKE_UP)
     assert change(result.v, image.v, cloth) < 0.6
     assert change(result.y, image.y, cloth) < 0.6
