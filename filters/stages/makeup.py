@@ -4,6 +4,7 @@ Ours. Each has an amount, and a shade that runs along a palette; both go with th
 face, so that the same setting is the same make-up on every skin.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -213,7 +214,7 @@ def _add(canvas: Canvas, amount: Grid, palette: Palette, part: float) -> None:
 
 def _vividness(canvas: Canvas) -> float:
     """How much of a palette's colour suits the face: less in the dark, and on a grey picture."""
-    return canvas.light() ** 0.5 * (COLOUR_ON_GREY + (1 - COLOUR_ON_GREY) * canvas.colour())
+    return math.sqrt(canvas.light()) * (COLOUR_ON_GREY + (1 - COLOUR_ON_GREY) * canvas.colour())
 
 
 def _lid(points: Points, rim: tuple[int, ...], brow: tuple[int, ...]) -> Points:
