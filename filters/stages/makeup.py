@@ -34,9 +34,9 @@ BLUSH_SHADES: Final[Palette] = (
     (1.0, 18.0, 0.03),
     (3.0, 16.0, 0.07),
 )
-# Sand, rosewood, brown, slate, plum, blue.
+# Sand, rosewood, brown, slate, plum, blue. Sand is about as red as skin: less looks green on it.
 LID_SHADES: Final[Palette] = (
-    (-10.0, 8.0, 0.1),
+    (-12.0, 20.0, 0.16),
     (-3.0, 16.0, 0.2),
     (-8.0, 10.0, 0.34),
     (4.0, -2.0, 0.36),
