@@ -23,18 +23,18 @@ CHROMA_SPREAD = (3.0, 6.0)
 ABOVE, WITHIN = (1.86, 3.04), (2.8, 4.0)
 # Inside the mesh, what is only darker is rather shade than hair: it counts by this factor.
 SHADOWS_COUNT = 0.3
-# But what is darker by these deviations, as rough as hair, and above the eyes, is hair. Heights go
-# from the middle of the nose to the middle of the forehead.
-HAIR_DARKER, HAIR_HEIGHT = (0.4, 1.4), (0.35, 0.55)
+# But what is darker than smooth skin by these parts of its light, as rough as hair, and above the
+# eyes, is hair. Heights go from the middle of the nose to the middle of the forehead.
+HAIR_DARKER, HAIR_HEIGHT = (0.05, 0.25), (0.3, 0.5)
 # Above the mesh, what is as rough as hair is strange by so many deviations for that alone.
 ROUGH_IS_STRANGE = 2.5
 # Skin's roughness is at most the first, in parts of the light on it, or so many times that of the
 # smoothest tenth of the face, for cameras are rough too; hair's is at least twice that. Averaged
-# over a width in parts of the face's size.
-SKIN_ROUGHNESS, TIMES_SMOOTHEST, ROUGH_AROUND = 0.035, 2.0, 0.06
+# over a width in parts of the face's size. What is surely skin is smoother by a factor.
+SKIN_ROUGHNESS, TIMES_SMOOTHEST, ROUGH_AROUND, SMOOTH = 0.04, 2.0, 0.06, 0.85
 # Light that is never fallen below, in code values: in the dark all is rough.
 LEAST_LIGHT = 8.0
-# Part of a face that its cells are compared with at least.
+# Part of a face that its smooth skin is at least.
 LEAST_COMPARED = 0.25
 # Highlights may be less colourful by this factor; paper and cloth that are lighter still, not.
 LIGHTEST = 1.4
@@ -65,8 +65,13 @@ class Complexion(FacialData):
             u: Mean Cb per cell.
             v: Mean Cr per cell.
         """
+        face = skin > CLEARLY_SKIN
+        if not face.any():
+            face = skin >= skin.max()
         height = _height(region)
-        rough, clear = _told_by_roughness(y, region, skin, height)
+        clear = face & (height > 0)
+        if not clear.any():
+            clear = face
         light = _in_deviations(y, clear, LUMA_SPREAD)
         lightness = np.minimum(np.maximum(light, 0) + np.float32(1), np.float32(LIGHTEST))
         strange = np.zeros_like(y)
@@ -74,9 +79,14 @@ class Complexion(FacialData):
             strange += (_in_deviations(plane, clear, CHROMA_SPREAD) / lightness) ** 2
         darker = np.maximum(-light, np.float32(0))
         shade = darker * darker
+        rough, lit = _told_by_roughness(y, region, face, height)
         strange_above = strange + shade + np.float32(ROUGH_IS_STRANGE**2) * rough
         self.above = _likeness(strange_above, ABOVE, region)
-        hair = rough * from_to(darker, HAIR_DARKER) * from_to(height, HAIR_HEIGHT)
+        hair = (
+            rough
+            * from_to((np.float32(lit) - y) * np.float32(1 / LUMA_SPREAD[1]), HAIR_DARKER)
+            * from_to(height, HAIR_HEIGHT)
+        )
         strange += np.float32(SHADOWS_COUNT) * shade + np.float32(WITHIN[1] ** 2) * hair
         self.within = _likeness(strange, WITHIN, region)
         # Brows are rough and dark, too.
@@ -84,31 +94,35 @@ class Complexion(FacialData):
 
 
 def _told_by_roughness(
-    cells: Grid, region: FaceRegion, skin: Grid, height: Grid
-) -> tuple[Grid, Cells]:
+    cells: Grid, region: FaceRegion, face: Cells, height: Grid
+) -> tuple[Grid, float]:
     """Hair and skin by how much cells differ from those beside them.
 
+    Args:
+        cells: Luma.
+        region: The face.
+        face: Which cells should be its skin.
+        height: Of each cell.
+
     Returns:
-        How surely a cell is too rough for skin, 0 to 1, and which are surely skin: smooth, and in
-        the upper half, so that a mask, a beard or a hand before the mouth are not compared with;
-        lower only where the upper half is mostly hair or beyond the picture.
+        How surely a cell is too rough for skin, 0 to 1, and the luma of the smooth skin: that of
+        the upper half, or as far down as needed where the upper half is mostly hair.
     """
     width = odd_cells(ROUGH_AROUND, region)
     grain = cv2.blur(cv2.absdiff(cells, cv2.blur(cells, (3, 3))), (width, width))
     light = cv2.blur(cells, (width, width)) - np.float32(BLACK_Y)
     grain = np.divide(grain, np.maximum(light, np.float32(LEAST_LIGHT)))
-    face = skin > CLEARLY_SKIN
-    if not face.any():
-        face = skin >= skin.max()
     known = grain[face]
     smoothest = float(np.partition(known, known.size // 10)[known.size // 10])
     most = max(SKIN_ROUGHNESS, TIMES_SMOOTHEST * smoothest)
     rough = smooth_step(grain * np.float32(1 / most) - np.float32(1))
-    face &= grain <= most
-    heights = height[face]
+    smooth = face & (grain <= SMOOTH * most)
+    if not smooth.any():
+        smooth = face
+    heights = height[smooth]
     lowest_first = heights.size - 1 - min(int(LEAST_COMPARED * known.size), heights.size - 1)
     lowest = min(0.0, float(np.partition(heights, lowest_first)[lowest_first]))
-    return rough, face & (height >= lowest)
+    return rough, _median(cells[smooth & (height >= lowest)])
 
 
 def _height(region: FaceRegion) -> Grid:
