@@ -22,10 +22,10 @@ FINEST_SCALE = 1
 # People's own motion is averaged over so many cells, and goes on beyond their outline: near it, the
 # flow is partly that of the background, so within half of the second of it little counts.
 AROUND, RIM, RIM_COUNTS = 25, 7, 0.05
-# Motion in cells per picture: less cannot be seen, more is none.
-SLOWEST, FASTEST = 0.1, 16.0
+# Motion in cells per picture: less is within the width of the mask's own border, more is none.
+SLOWEST, FASTEST = 0.3, 16.0
 # Mean difference of two pictures, in code values, below which nothing moves by that much.
-LEAST_CHANGE = 0.4
+LEAST_CHANGE = 0.6
 # Part of a person below which there is nobody whose motion could be known.
 LEAST_PERSON = 1e-3
 
