@@ -5,6 +5,7 @@ spread over the pixels once for all of them. The pixels' own detail stays, since
 to.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 
 from filters.dither import Dither
 from filters.facial_data import FacialData
-from filters.image import BLACK_Y, Plane, YuvImage
+from filters.image import BLACK_Y, NEUTRAL_CHROMA, Plane, YuvImage
 from filters.masks import cell_corners
 from filters.region import (
     FaceRegion,
@@ -32,6 +33,9 @@ FULL = 255
 INSIDE_STEEPNESS = 6.0
 # Effects follow the light on the face: what is right at this luma is less in the dark.
 MID_Y = 128.0
+# Skin of all tones is at least this far from grey at mid light, unless a camera or a look took
+# the picture's colour.
+COLOURED_SKIN = 12.0
 
 
 class Canvas(FacialData):
@@ -68,6 +72,11 @@ class Canvas(FacialData):
         """Light on the skin, 1 at mid luma: contrasts and colours of a face go with it."""
         above_black = (self.on_skin(self.y) - BLACK_Y) / (MID_Y - BLACK_Y)
         return float(min(max(above_black, 0.15), 1.4))
+
+    def colour(self) -> float:
+        """How much of its colour the picture has: 1 as usual, 0 in black and white."""
+        u, v = (self.on_skin(plane) - NEUTRAL_CHROMA for plane in (self.u, self.v))
+        return min(math.hypot(u, v) / (COLOURED_SKIN * self.light()), 1.0)
 
     def cells(self, part_of_face: float) -> int:
         """The odd number of cells nearest to a length in parts of the face's size."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from filters import mesh
 from filters.carrying import carry_masks
+from filters.complexion import Complexion
 from filters.image import Plane, YuvImage
 from filters.region import (
     SMALLEST_SIZE_PX,
@@ -37,21 +38,6 @@ FEATURE_FADE = 0.055
 SKIN_STEEPNESS = 2.0
 # The mesh ends at mid-forehead; the outline is lifted by this part of the face's height at most.
 FOREHEAD_LIFT = 0.24
-# How far a cell may be from the face's median and count as its skin. Bounds of the deviation in
-# code values: wide, for light is never even.
-LUMA_SPREAD = (14.0, 30.0)
-CHROMA_SPREAD = (3.0, 6.0)
-# Deviations up to which a cell is fully skin, and from which on it is none: above the mesh, where
-# it may as well be hair or cloth, and inside it, where skin is likely and shadows are deep.
-ABOVE, WITHIN = (1.86, 3.04), (2.8, 4.0)
-# Inside the mesh, what is only darker is rather shade than hair: it counts by this factor.
-SHADOWS_COUNT = 0.3
-# Highlights may be less colourful by this factor; paper and cloth that are lighter still, not.
-LIGHTEST = 1.4
-LIKENESS_SOFTNESS = 0.06
-CLEARLY_SKIN = 0.9
-# Standard deviations of a normal distribution per median deviation.
-NORMAL_PER_MEDIAN = 1.4826
 # Sub-pixel bits of the polygon filler: without them masks would jump from cell to cell.
 SHIFT = 4
 FULL = 255
@@ -115,13 +101,14 @@ class MaskBuilder:
         skin = keep("skin", shape, np.float32)
         inside = np.minimum(glow * np.float32(SKIN_STEEPNESS), np.float32(1))
         np.multiply(inside, bare, out=skin)
-        light, colour = self._strangeness(image, region, skin)
-        np.multiply(above, _likeness(light + colour, ABOVE, region), out=above)
-        colour += np.float32(SHADOWS_COUNT) * light
-        region.likeness = _likeness(colour, WITHIN, region)
-        np.multiply(inside, region.likeness, out=inside)
+        chroma = (self._sample(plane, region, chroma=True) for plane in (image.u, image.v))
+        seen = Complexion(region, skin, self._sample(image.y, region, chroma=False), *chroma)
+        region.likeness = seen.within
+        inside *= seen.within
+        above *= seen.above
         np.maximum(inside, above, out=skin)
         np.multiply(skin, bare, out=skin)
+        glow *= np.float32(1) - seen.hair
         np.maximum(glow, above, out=glow)
         region.skin, region.glow = skin, glow
 
@@ -133,7 +120,7 @@ class MaskBuilder:
         return mask
 
     def _sample(self, plane: Plane, region: FaceRegion, *, chroma: bool) -> Grid:
-        """Mean of a plane per cell; beyond the picture's edge its last pixels go on."""
+        """Mean of a plane per cell, a new array; past the picture's edge its last pixels go on."""
         scale = 2 if chroma else 1
         rows, columns = region.grid_shape
         shape = (region.height_px // scale, region.width_px // scale)
@@ -149,30 +136,7 @@ class MaskBuilder:
         # At one pixel per cell chroma has to grow, which INTER_AREA does bluntly.
         how = cv2.INTER_LINEAR if chroma and region.step == 1 else cv2.INTER_AREA
         cv2.resize(pixels, (columns, rows), dst=means, interpolation=how)
-        grid = self._scratch.take("sample", (rows, columns), np.float32)
-        np.copyto(grid, means)
-        return grid
-
-    def _strangeness(self, image: YuvImage, region: FaceRegion, skin: Grid) -> tuple[Grid, Grid]:
-        """How unlike this face's own skin each cell is: squared deviations of light and colour.
-
-        It compares with the face itself and with no colour of ours, so it works alike on every
-        skin; with the medians of its upper half, so that a mask, a beard or a hand before the mouth
-        does not count as its skin. What is lighter than the skin may be less colourful, as
-        highlights are.
-        """
-        clear = (skin > CLEARLY_SKIN) & _upper_half(region)
-        if not clear.any():
-            clear = skin >= skin.max()
-        luma = _in_deviations(self._sample(image.y, region, chroma=False), clear, LUMA_SPREAD)
-        lightness = np.minimum(np.maximum(luma, 0) + np.float32(1), np.float32(LIGHTEST))
-        distance = np.zeros_like(luma)
-        for plane in (image.u, image.v):
-            values = self._sample(plane, region, chroma=True)
-            offset = _in_deviations(values, clear, CHROMA_SPREAD)
-            distance += (offset / lightness) ** 2
-        darker = np.minimum(luma, np.float32(0))
-        return np.multiply(darker, darker), distance
+        return means.astype(np.float32)
 
 
 def lift_forehead(points: Points) -> Points:
@@ -204,34 +168,3 @@ def _ramp(mask: Mask, width: int, rim: int, line: tuple[float, float], target: G
     np.add(target, np.float32(offset), out=target)
     np.maximum(target, np.float32(0), out=target)
     return np.minimum(target, np.float32(1), out=target)
-
-
-def _upper_half(region: FaceRegion) -> npt.NDArray[np.bool_]:
-    """Which cells are nearer to the forehead than the middle of the nose is."""
-    middle, top = region.points[mesh.NOSE_MIDDLE], region.points[mesh.FOREHEAD_TOP]
-    right, down = (float(top[axis] - middle[axis]) for axis in (0, 1))
-    rows, columns = region.grid_shape
-    x = (np.arange(columns) + 0.5) * region.step + (region.left - float(middle[0]))
-    y = (np.arange(rows) + 0.5) * region.step + (region.top - float(middle[1]))
-    return np.asarray(x[None, :] * right + y[:, None] * down > 0)
-
-
-def _likeness(strangeness: Grid, bounds: tuple[float, float], region: FaceRegion) -> Grid:
-    """1 for cells less strange than the first bound, 0 beyond the second, softly."""
-    near, far = (bound**2 for bound in bounds)
-    likeness = (np.float32(far) - strangeness) * np.float32(1 / (far - near))
-    likeness = np.asarray(np.minimum(np.maximum(likeness, np.float32(0)), np.float32(1)))
-    width = odd_cells(LIKENESS_SOFTNESS, region)
-    for _ in range(2):
-        cv2.blur(likeness, (width, width), dst=likeness)
-    return likeness
-
-
-def _in_deviations(values: Grid, clear: npt.NDArray[np.bool_], bounds: tuple[float, float]) -> Grid:
-    """Distance of each cell from the median of the clear ones, in (bounded) deviations."""
-    known = values[clear]
-    middle = known.size // 2
-    offset: Grid = values - np.partition(known, middle)[middle]
-    spread = NORMAL_PER_MEDIAN * float(np.partition(np.abs(offset[clear]), middle)[middle])
-    offset *= np.float32(1 / min(max(spread, bounds[0]), bounds[1]))
-    return offset

@@ -1,7 +1,8 @@
 """Where people are in a stream: a net looks at some of its pictures, the mask is steadied and kept.
 
-The net's edges tremble, so a new mask counts in part; but what has moved by more than they tremble
-counts at once, or people would drag their old outline along.
+In between it moves along with people (``people_motion.py``). The net's edges tremble, so a new mask
+counts in part; but what has moved by more than they tremble counts at once, or people would drag
+their old outline along.
 """
 
 from typing import Protocol
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from filters.compositing import FULL, Codes, Mask
 from filters.image import YuvImage
+from filters.people_motion import PeopleMotion, moved_along
 from filters.region import smooth_step
 
 People = npt.NDArray[np.float32]
@@ -44,6 +46,7 @@ class PeopleWatch:
         self._people: Codes | None = None
         self._behind = Mask(np.zeros((1, 1), np.uint8))
         self._since_look = 0
+        self._motion = PeopleMotion()
 
     def behind(self, image: YuvImage, *, times: int, now: bool, in_haste: bool) -> Mask:
         """How much of each part of the next picture is background.
@@ -55,10 +58,20 @@ class PeopleWatch:
             in_haste: Rather look at the next one, if it would be this one's turn.
         """
         self._since_look += 1
+        self._motion.see(image)
         late = self._since_look - LOOK_EVERY * times
         if self._people is None or now or late > 0 or (late == 0 and not in_haste):
             self._look(image)
+        else:
+            self._move(self._people)
         return self._behind
+
+    def _move(self, people: Codes) -> None:
+        flow = self._motion.flow()
+        moved = None if flow is None else moved_along(people, flow)
+        if moved is not None:
+            self._people = moved
+            self._behind = mask_behind(moved)
 
     def _look(self, image: YuvImage) -> None:
         self._since_look = 0

@@ -199,3 +199,8 @@ def smooth_step(x: Grid) -> Grid:
     """0 below 0, 1 above 1, and without corners between; a new array."""
     x = np.minimum(np.maximum(x, np.float32(0)), np.float32(1))
     return np.asarray(x * x * (3 - 2 * x), np.float32)
+
+
+def from_to(values: Grid, bounds: tuple[float, float]) -> Grid:
+    """0 up to the first bound, 1 from the second on, and without corners between; a new array."""
+    return smooth_step((values - np.float32(bounds[0])) * np.float32(1 / (bounds[1] - bounds[0])))

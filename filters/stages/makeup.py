@@ -4,6 +4,7 @@ Ours. Each has an amount, and a shade that runs along a palette; both go with th
 face, so that the same setting is the same make-up on every skin.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from filters import mesh
 from filters.canvas import Canvas
 from filters.image import BLACK_Y, NEUTRAL_CHROMA
 from filters.parameters import Parameters
-from filters.region import Grid, Points, smooth_step
+from filters.region import Grid, Points, from_to, smooth_step
 from filters.stages.base import strength_of
 from filters.stages.paint import PaintStage
 
@@ -33,9 +34,9 @@ BLUSH_SHADES: Final[Palette] = (
     (1.0, 18.0, 0.03),
     (3.0, 16.0, 0.07),
 )
-# Sand, rosewood, brown, slate, plum, blue.
+# Sand, rosewood, brown, slate, plum, blue. Sand is about as red as skin: less looks green on it.
 LID_SHADES: Final[Palette] = (
-    (-10.0, 8.0, 0.1),
+    (-12.0, 20.0, 0.16),
     (-3.0, 16.0, 0.2),
     (-8.0, 10.0, 0.34),
     (4.0, -2.0, 0.36),
@@ -51,6 +52,12 @@ LIP_SOFTNESS, LIP_COVER = 0.022, 0.8
 PINKER, GREENEST, LEAST_LIGHT = (1.0, 4.0), -8.0, 0.2
 LIP_AROUND, LIPS_BESIDE = 0.05, 0.14
 SEEN = (0.25, 0.5)
+# In pictures that are nearly grey, by how much of their colour, a mouth is told by light: parts of
+# lips are darker than the skin beside them by this part, and not as dark as cloth may be.
+GREY, LEAST_COLOUR = (0.25, 0.75), 0.25
+DARKER, TOO_DARK, DARK_SEEN = (0.05, 0.12), (0.35, 0.5), (0.08, 0.2)
+# How much of its colour make-up keeps on a face without any: it is seen, and does not glare.
+COLOUR_ON_GREY = 0.5
 BLUSH_RADIUS, BLUSH_COVER = 0.2, 0.75
 # From the middle of the cheek towards the cheekbone.
 BLUSH_CENTRES = ((50, 117), (280, 346))
@@ -91,25 +98,44 @@ def lip_evidence(canvas: Canvas, lips: Grid) -> Grid:
     """How much each cell may be lips, 0 to 1: not a hand, a mask or a glass before them.
 
     On every skin tone lips are pinker than the skin close around them, Cb and Cr together, by an
-    amount that goes with the light; a hand is not, and cloth is of another colour altogether.
+    amount that goes with the light and with the picture's colour; a hand is not, and cloth is of
+    another colour altogether. Without colour, the mouth's line and shade have to be seen.
 
     Args:
         canvas: The face.
         lips: Where lips and mouth should be, 0 to 1.
     """
     beside = np.maximum(canvas.blurred(lips, LIPS_BESIDE) - lips, 0) * canvas.inside
-    total = max(float(beside.sum()), 1e-3)
-    light = np.float32(1 / max(canvas.light(), LEAST_LIGHT))
+    beside *= np.float32(1 / max(float(beside.sum()), 1e-3))
+    light = max(canvas.light(), LEAST_LIGHT)
+    colour = canvas.colour()
+    usual = np.float32(1 / (light * max(colour, LEAST_COLOUR)))
     u, v = (
-        (canvas.blurred(plane, LIP_AROUND) - np.float32(np.vdot(plane, beside) / total)) * light
+        (canvas.blurred(plane, LIP_AROUND) - np.float32(np.vdot(plane, beside))) * usual
         for plane in (canvas.u, canvas.v)
     )
-    pinker = smooth_step((u + v - np.float32(PINKER[0])) * np.float32(1 / (PINKER[1] - PINKER[0])))
-    pinker *= smooth_step((v - np.float32(GREENEST)) * np.float32(-1 / GREENEST))
-    # Where most of the mouth is seen to be lips, so are its paler parts.
-    share = float(np.vdot(pinker, lips)) / max(float(lips.sum()), 1e-3)
-    part = np.float32(min(max((share - SEEN[0]) / (SEEN[1] - SEEN[0]), 0.0), 1.0))
-    return pinker + part * (1 - pinker)
+    pinker = from_to(u + v, PINKER) * from_to(v, (GREENEST, 0.0))
+    told = _where_most_is(pinker, lips, SEEN)
+    is_coloured = _part(colour, GREY)
+    if is_coloured == 1:
+        return told
+    skin = max(float(np.vdot(canvas.y, beside)) - BLACK_Y, 1.0)
+    darker = np.float32(1) - (canvas.blurred(canvas.y, LIP_AROUND) - BLACK_Y) * np.float32(1 / skin)
+    shade = from_to(darker, DARKER) * (1 - from_to(darker, TOO_DARK))
+    told_by_light = _where_most_is(shade, lips, DARK_SEEN)
+    return told_by_light + np.float32(is_coloured) * (told - told_by_light)
+
+
+def _where_most_is(evidence: Grid, lips: Grid, seen: tuple[float, float]) -> Grid:
+    """Where enough of the mouth is seen to be lips, so are its other parts."""
+    share = float(np.vdot(evidence, lips)) / max(float(lips.sum()), 1e-3)
+    part = np.float32(_part(share, seen))
+    return evidence + part * (1 - evidence)
+
+
+def _part(value: float, bounds: tuple[float, float]) -> float:
+    """0 up to the first bound, 1 from the second on."""
+    return min(max((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0), 1.0)
 
 
 def lay_blush(canvas: Canvas, strength: float, parameters: Parameters) -> None:
@@ -170,20 +196,25 @@ def _shade(parameters: Parameters, of: str) -> float:
 def _lay(canvas: Canvas, amount: Grid, palette: Palette, part: float, colour: float = 1.0) -> None:
     """Bring colour towards the palette's, as an opaque paint of this amount does."""
     cb, cr, darker = pick(palette, part)
-    light = canvas.light() ** 0.5
+    vivid = _vividness(canvas)
     canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
     amount = amount * np.float32(colour)
-    canvas.du += amount * (np.float32(NEUTRAL_CHROMA + light * cb) - canvas.u)
-    canvas.dv += amount * (np.float32(NEUTRAL_CHROMA + light * cr) - canvas.v)
+    canvas.du += amount * (np.float32(NEUTRAL_CHROMA + vivid * cb) - canvas.u)
+    canvas.dv += amount * (np.float32(NEUTRAL_CHROMA + vivid * cr) - canvas.v)
 
 
 def _add(canvas: Canvas, amount: Grid, palette: Palette, part: float) -> None:
     """Add the palette's colour to what is there, as a powder does."""
     cb, cr, darker = pick(palette, part)
-    light = canvas.light() ** 0.5
-    canvas.du += amount * np.float32(light * cb)
-    canvas.dv += amount * np.float32(light * cr)
+    vivid = _vividness(canvas)
+    canvas.du += amount * np.float32(vivid * cb)
+    canvas.dv += amount * np.float32(vivid * cr)
     canvas.dy -= amount * np.float32(darker) * np.maximum(canvas.y - BLACK_Y, 0)
+
+
+def _vividness(canvas: Canvas) -> float:
+    """How much of a palette's colour suits the face: less in the dark, and on a grey picture."""
+    return math.sqrt(canvas.light()) * (COLOUR_ON_GREY + (1 - COLOUR_ON_GREY) * canvas.colour())
 
 
 def _lid(points: Points, rim: tuple[int, ...], brow: tuple[int, ...]) -> Points:

@@ -15,9 +15,11 @@ from filters.stages.brighten import DARKEST_GAIN_BASE, lift_of
 from filters.stages.paint import PaintStage
 
 # Tone: steps of luma at full strength relative to the lift of "brighten", and what chroma
-# follows. Tan needs more colour than the lighter end loses, or it looks like shade.
+# follows. Tan needs more colour than the lighter end loses, or it looks like shade, and more in Cb
+# than in Cr, or pink skin looks burnt.
 TONE_LIFT, TONE_CHROMA = 0.85, 0.6
-TAN_CHROMA = 1.3
+TAN_CB, TAN_CR = 2.2, 0.9
+MOST_CHROMA, TAN_MOST = 0.25, 0.4
 # The light around a place decides, not the grain at it.
 TONE_AROUND = 0.07
 ROSY_V, ROSY_U = 6.0, -1.5
@@ -49,11 +51,16 @@ def change_tone(canvas: Canvas, strength: float, _: Parameters) -> None:
     light = canvas.blurred(canvas.y, TONE_AROUND)
     lift = lift_of(light, TONE_LIFT * strength)
     canvas.dy += lift * canvas.face.glow
-    follows = TONE_CHROMA if strength > 0 else -TAN_CHROMA
-    gain = lift * np.float32(follows) / np.maximum(canvas.y - BLACK_Y, DARKEST_GAIN_BASE)
-    gain = np.minimum(gain, np.float32(0.25)) * canvas.face.glow
-    canvas.du += gain * (canvas.u - NEUTRAL_CHROMA)
-    canvas.dv += gain * (canvas.v - NEUTRAL_CHROMA)
+    relative = lift / np.maximum(canvas.y - BLACK_Y, DARKEST_GAIN_BASE)
+    if strength > 0:
+        more_u = more_v = np.minimum(relative * np.float32(TONE_CHROMA), np.float32(MOST_CHROMA))
+    else:
+        more_u, more_v = (
+            np.minimum(relative * np.float32(-follows), np.float32(most))
+            for follows, most in ((TAN_CB, TAN_MOST), (TAN_CR, MOST_CHROMA))
+        )
+    canvas.du += more_u * canvas.face.glow * (canvas.u - NEUTRAL_CHROMA)
+    canvas.dv += more_v * canvas.face.glow * (canvas.v - NEUTRAL_CHROMA)
 
 
 def add_rosy(canvas: Canvas, strength: float, _: Parameters) -> None:

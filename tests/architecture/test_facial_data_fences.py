@@ -24,6 +24,7 @@ import filters.region
 import filters.tracking
 from benchmarks.quality import FaceAreas
 from filters.canvas import Painter
+from filters.complexion import Complexion
 from filters.face_memory import FaceMemory
 from filters.face_search import FaceSearch
 from filters.facial_data import FacialArray, FacialData
@@ -55,6 +56,7 @@ def every_kind() -> list[FacialData]:
     landmarks = FaceLandmarks(secret_points())
     points = landmarks.points()
     image = grainy_image(256, 256)
+    region = region_in(image, face_at(128, 128, 120))
     return [
         landmarks,
         OneEuroFilter(points),
@@ -65,9 +67,10 @@ def every_kind() -> list[FacialData]:
         FaceSearch(open_wheel()),
         TexturePatch(*(np.ones((9, 9), np.float32) for _ in range(3))),
         FaceMotion(image, face_at(128, 128, 120)),
-        region_in(image, face_at(128, 128, 120)),
-        Warp(region_in(image, face_at(128, 128, 120)), image),
-        Painter().begin(image, region_in(image, face_at(128, 128, 120))),
+        region,
+        Complexion(region, *(region.skin for _ in range(4))),
+        Warp(region, image),
+        Painter().begin(image, region),
         FaceAreas(face_at(128, 128, 120), 256, 256),
     ]
 

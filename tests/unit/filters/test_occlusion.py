@@ -91,8 +91,27 @@ def test_lipstick_shows_on_every_tone(face):
         assert change(filtered(image, face, MAKE_UP).v, image.v, lips != 0) > 1.5, tone
 
 
+def faded(image: YuvImage, colour: float) -> YuvImage:
+    """The picture with a part of its colour."""
+    chroma = (np.rint(128 + (p.astype(float) - 128) * colour) for p in (image.u, image.v))
+    return YuvImage(image.y, *(plane.astype(np.uint8) for plane in chroma))
+
+
+@pytest.mark.parametrize("colour", [0.5, 0.25, 0.1, 0.0])
+def test_lipstick_shows_on_grey_pictures_and_is_not_glaring(face, colour):
+    plain = image_of_rgb(head())
+    lips = np.zeros(plain.y.shape, np.uint8)
+    cv2.fillPoly(lips, [np.rint(points(face, mesh.LIPS)).astype(np.int32)], (1,))
+    cv2.fillPoly(lips, [np.rint(points(face, mesh.MOUTH)).astype(np.int32)], (0,))
+    image = faded(plain, colour)
+    painted = (filtered(image, face, MAKE_UP).v.astype(int) - 128)[lips[::2, ::2] != 0].mean()
+    vivid = (filtered(plain, face, MAKE_UP).v.astype(int) - 128)[lips[::2, ::2] != 0].mean()
+    assert 0.3 * vivid < painted < (0.55 + 0.45 * min(1, 2 * colour)) * vivid
+
+
+@pytest.mark.parametrize("colour", [1.0, 0.0])
 @pytest.mark.parametrize("over", ["a hand", "a white mask", "a blue mask", "a black mask"])
-def test_nothing_is_painted_on_what_covers_the_mouth(face, over):
+def test_nothing_is_painted_on_what_covers_the_mouth(face, over, colour):
     hand = skin_colour(head(), face)
     colours = {
         "a hand": hand,
@@ -101,6 +120,7 @@ def test_nothing_is_painted_on_what_covers_the_mouth(face, over):
         "a black mask": (28, 28, 32),
     }
     image, cloth = covered(mesh.LIPS, colours[over], face)
+    image = faded(image, colour)
     result = filtered(image, face, MAKE_UP)
     assert change(result.v, image.v, cloth) < 0.6
     assert change(result.y, image.y, cloth) < 0.6
@@ -137,6 +157,28 @@ def test_dark_rims_of_glasses_and_hair_over_the_brow_keep_most_of_their_edges(fa
     where = cv2.dilate(drawn[: image.height_px, : image.width_px].astype(np.uint8), np.ones((3, 3)))
     result = filtered(image, face, PRESETS[preset])
     assert gradient_ratio(image.y, result.y, where != 0) > least
+
+
+@pytest.mark.parametrize("light", [1.0, 0.35])
+def test_curls_over_the_brow_keep_their_colour_and_the_skin_below_does_not(face, light):
+    rgb, random = head(), np.random.default_rng(4)
+    x, y = (int(v) for v in points(face, mesh.FOREHEAD_TOP))
+    curls = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.ellipse(curls, (x, y), (150, 55), 0, 0, 360, 1, -1)
+    rgb[curls != 0] = (70, 46, 34)
+    for _ in range(220):
+        place = int(x + random.uniform(-140, 140)), int(y + random.uniform(-50, 50))
+        shade = random.uniform(0.35, 1.7) * np.array([70, 46, 34])
+        radius = int(random.uniform(6, 13))
+        cv2.circle(rgb, place, radius, tuple(map(int, shade)), 3, cv2.LINE_AA)
+    image = image_of_rgb(np.rint(rgb * light).astype(np.uint8))
+    result = filtered(image, face, Parameters(tone=-100, rosy=100))
+    size = np.s_[: image.height_px, : image.width_px]
+    hair = cv2.erode(curls[size], np.ones((25, 25))) != 0
+    cheeks = np.zeros(image.y.shape, np.uint8)
+    for ring in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK):
+        cv2.fillPoly(cheeks, [np.rint(points(face, ring)).astype(np.int32)], (1,))
+    assert change(result.v, image.v, hair) < 0.4 * change(result.v, image.v, cheeks != 0)
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])

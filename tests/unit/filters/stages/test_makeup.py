@@ -82,6 +82,15 @@ def test_eye_shadow_leaves_the_eye_alone():
     assert abs(changed) <= 3
 
 
+def test_sand_on_the_lids_is_not_green_on_pink_skin():
+    image, face = grainy_image(640, 480), face_at(320, 240, 260)
+    image.u[:], image.v[:] = 120, 150
+    lid = (160, 159, 158, 385, 386, 387)
+    result = made_up(image, face, eye_shadow=100)
+    assert chroma_at(result.u, face, lid) < 119.5
+    assert chroma_at(result.v, face, lid) > 147
+
+
 @pytest.mark.parametrize("level", [50, 90, 130, 190])
 def test_make_up_shows_on_every_skin(level):
     image, face = grainy_image(640, 480, level=level), face_at(320, 240, 260)
