@@ -17,6 +17,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+# Student's quantile; scipy.stats has it too and takes two seconds to import.
+from scipy.special import stdtrit
+
 # Two runs of one commit, minutes apart, differ by this much without any reason in the code.
 FLOOR = 0.08
 # Chance that a comparison of equal things calls anything slower.
@@ -141,34 +144,7 @@ def noise(before: Sequence[float], after: Sequence[float], error: float) -> floa
         ((len(before) - 1) * stdev(before) ** 2 + (len(after) - 1) * stdev(after) ** 2) / freedom
     )
     spread = pooled * math.sqrt(1 / len(before) + 1 / len(after))
-    return student_t(1 - error, freedom) * spread / fmean(before)
-
-
-def student_t(share: float, freedom: int) -> float:
-    """Return the quantile of Student's distribution, by bisection of its integral."""
-    low, high = 0.0, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        if _student_tail(middle, freedom) > 1 - share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _student_tail(t: float, freedom: int) -> float:
-    """Return the chance of a value above ``t``; by Abramowitz and Stegun 26.7.3 and 26.7.4."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    cosine = math.cos(angle)
-    if freedom == 1:
-        return 0.5 - angle / math.pi
-    term = total = cosine if freedom % 2 else 1.0
-    for k in range(3 if freedom % 2 else 2, freedom - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    if freedom % 2:
-        return 0.5 - (angle + math.sin(angle) * total) / math.pi
-    return 0.5 - math.sin(angle) * total / 2
+    return float(stdtrit(freedom, 1 - error)) * spread / fmean(before)
 
 
 def main(arguments: list[str] | None = None) -> int:

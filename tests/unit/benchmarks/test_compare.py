@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from benchmarks.compare import CannotCompare, compare, figures_of, main, student_t
+from benchmarks.compare import CannotCompare, compare, figures_of, main, noise
 
 
 def result(chance, slower=1.0, scatter=0.02, repeats=5, benchmark="glass"):
@@ -65,17 +65,16 @@ def test_too_few_repeats_and_other_benchmarks_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("share", "freedom", "known"),
+    ("repeats", "error", "known"),
     [
-        (0.975, 1, 12.706),
-        (0.975, 2, 4.303),
-        (0.95, 3, 2.353),
-        (0.975, 4, 2.776),
-        (0.9995, 5, 6.869),
+        # Quantiles of Student's distribution with 2, 4 and 8 degrees of freedom, from its tables.
+        ([9.0, 11.0], 0.025, 4.303 * 2**0.5 / 10),
+        ([9.0, 10.0, 11.0], 0.025, 2.776 * (2 / 3) ** 0.5 / 10),
+        ([8.0, 9.0, 10.0, 11.0, 12.0], 0.005, 3.355 * 1.0 / 10),
     ],
 )
-def test_students_distribution_is_that_of_the_tables(share, freedom, known):
-    assert student_t(share, freedom) == pytest.approx(known, abs=0.001)
+def test_the_noise_is_what_students_tables_allow(repeats, error, known):
+    assert noise(repeats, repeats, error) == pytest.approx(known, rel=0.001)
 
 
 def test_the_exit_status_says_what_was_found(tmp_path):
