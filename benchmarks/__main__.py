@@ -9,8 +9,10 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks.machine import describe_machine, say_machine
+from benchmarks.pace import measure_pace_us
 from benchmarks.refusal import MeasurementRefused
 from benchmarks.repeats import merge
 
@@ -99,8 +101,18 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     for turn in range(options.repeat):
         if options.repeat > 1:
             print(f"\nmeasurement {turn + 1} of {options.repeat}", flush=True)
-        results.append(module.run(options))
+        results.append(_paced(module, options))
     return merge(results)
+
+
+def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]:
+    """Measure once, and the machine's pace before and after."""
+    before_us = measure_pace_us()
+    result: dict[str, object] = module.run(options)
+    during = result.get("pace", {})
+    assert isinstance(during, dict)
+    pace = {"before_us": before_us, "after_us": measure_pace_us(), **during}
+    return {**result, "pace": pace}
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, 
     assert len(written["repeats"]) == 3
     assert written["seconds"] == 4.0
     assert "cores" in written["machine"]
+    for repeat in written["repeats"]:
+        assert set(repeat["pace"]) == {"before_us", "after_us"}
     assert "cores" in capsys.readouterr().out
 
 
