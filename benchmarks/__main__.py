@@ -7,6 +7,7 @@ measure, and leave out a figure whose own check failed.
 import argparse
 import importlib
 import json
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,8 @@ BENCHMARKS = {
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }
+# As shells tell it: 128 and SIGINT.
+INTERRUPTED = 130
 # They read what the others wrote.
 TOOLS = {
     "compare": "say what got slower between two JSON files, beyond the noise they measured",
@@ -61,6 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     except MeasurementRefused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
     if options.json is not None:
         whole = {"benchmark": options.name, "machine": machine, **result}
         options.json.write_text(json.dumps(whole, indent=1) + "\n")
@@ -97,12 +103,20 @@ def _positive(text: str) -> int:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     """Measure as often as wanted; the result has medians, and each measurement in ``repeats``."""
     module = importlib.import_module(f"benchmarks.{options.name}")
+    method = method_of(module)
+    print(method, flush=True)
     results = []
     for turn in range(options.repeat):
         if options.repeat > 1:
             print(f"\nmeasurement {turn + 1} of {options.repeat}", flush=True)
         results.append(_paced(module, options))
-    return merge(results)
+    return {"method": method, **merge(results)}
+
+
+def method_of(module: ModuleType) -> str:
+    """Return how a benchmark measures: its METHOD, or what its docstring says below the summary."""
+    words: str | None = getattr(module, "METHOD", None)
+    return words or " ".join((module.__doc__ or "").partition("\n\n")[2].split())
 
 
 def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]:
@@ -116,4 +130,6 @@ def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]
 
 
 if __name__ == "__main__":
+    # Who is told to end ends the servers and browsers that it started, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -18,6 +18,7 @@ from benchmarks.filter_measure import Quality, at_most
 from benchmarks.filter_quality import measure
 from benchmarks.filter_report import write_report
 from benchmarks.filter_scenes import read_clip, scene
+from benchmarks.lists import count_list, name_list
 from filters.image import YuvImage
 from filters.parameters import NAMES, Parameters
 from filters.pipeline import Pipeline
@@ -48,9 +49,9 @@ Row = dict[str, object]
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--frames", type=int, default=60, help="per preset, size and faces")
-    parser.add_argument("--sizes", default="360p,720p,1080p")
-    parser.add_argument("--faces", default="1,2,4")
-    parser.add_argument("--presets", default=",".join(SETTINGS))
+    parser.add_argument("--sizes", type=name_list(SIZES), default=list(SIZES))
+    parser.add_argument("--faces", type=count_list, default=[1, 2, 4])
+    parser.add_argument("--presets", type=name_list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--media", type=Path, help="a directory of real clips to use as well")
     parser.add_argument("--soak-minutes", type=float, default=0, help="of pictures, for memory")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with pictures")
@@ -111,9 +112,9 @@ def _resident_mb() -> float:
 
 def _timings(options: argparse.Namespace) -> Sequence[Row]:
     rows: list[Row] = []
-    presets = options.presets.split(",")
-    for size in options.sizes.split(","):
-        for faces in (int(count) for count in options.faces.split(",")):
+    presets = options.presets
+    for size in options.sizes:
+        for faces in options.faces:
             images = scene(*SIZES[size], faces)
             rows += [_time(name, size, faces, images, options.frames) for name in presets]
     if options.media is not None:

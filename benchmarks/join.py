@@ -53,7 +53,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print the distribution, return it."""
-    print(METHOD)
     first_frame_ms: list[float] = []
     from_click_ms: list[float] = []
     phases_ms: list[dict[str, float]] = []

@@ -17,6 +17,7 @@ from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.glass import stage
 from benchmarks.impairment import Bursts, Conditions
 from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
+from benchmarks.lists import name_list
 from benchmarks.network_grid import Grid, walk
 
 ROOM = "network"
@@ -172,7 +173,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--grid", action="store_true", help="glass to glass, loss x jitter x rate")
     parser.add_argument("--seed", type=int, default=1, help="of all losses and delays")
-    parser.add_argument("--only", help="names of networks, with commas; default: all")
+    parser.add_argument(
+        "--only", type=name_list(NETWORKS), help="names of networks, with commas; default: all"
+    )
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 
 
@@ -181,7 +184,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     if options.grid:
         with stage(["720p"], options.clip) as theatre:
             return {"grid": walk(theatre, Grid(), options.seconds, options.seed)}
-    names = options.only.split(",") if options.only else list(NETWORKS)
+    names = options.only or list(NETWORKS)
     rows: list[dict[str, object]] = []
     print(_HEADER)
     with (

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 
 from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.firefox import running_firefox
+from benchmarks.lists import count_list
 from benchmarks.live_server import running_server
 
 SETTLE_S = 5.0
@@ -23,7 +24,9 @@ SECONDS = 10.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
-    parser.add_argument("--viewers", default="1,3", help="numbers of viewers, with commas")
+    parser.add_argument(
+        "--viewers", type=count_list, default=[1, 3], help="numbers of viewers, with commas"
+    )
     parser.add_argument("--firefox", action="store_true", help="also watch and host in Firefox")
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 
@@ -33,7 +36,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     rows: list[dict[str, object]] = []
     print("viewers  filter  size        fps lowest  freezes  lost  host fps")
     with running_server() as server, two_browsers(options.clip) as (hosts, viewers):
-        for count in (int(n) for n in options.viewers.split(",")):
+        for count in options.viewers:
             rows += [
                 _measure(hosts, viewers, server.url, count, filtered, options.seconds)
                 for filtered in (False, True)

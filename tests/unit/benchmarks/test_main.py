@@ -1,4 +1,5 @@
 import argparse
+import importlib
 import json
 
 import pytest
@@ -15,7 +16,7 @@ def benchmark(monkeypatch):
 
     def run(options: argparse.Namespace) -> dict[str, object]:
         found = results.pop(0)
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return {"seconds": options.seconds, "rows": [{"what": "x", "spent_ms": found}]}
 
@@ -40,6 +41,12 @@ def test_every_benchmark_takes_the_common_options(capsys):
         assert all(option in told for option in ("--json", "--seconds", "--repeat"))
 
 
+@pytest.mark.parametrize("name", sorted(command.BENCHMARKS))
+def test_every_benchmark_says_how_it_measures(name):
+    method = command.method_of(importlib.import_module(f"benchmarks.{name}"))
+    assert len(method.split()) >= 10
+
+
 def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, capsys):
     benchmark += [3.0, 1.0, 2.0]
     target = tmp_path / "out.json"
@@ -61,6 +68,14 @@ def test_a_refused_measurement_writes_nothing_and_says_why(benchmark, tmp_path, 
     target = tmp_path / "out.json"
     assert command.main(["exposition", "--json", str(target)]) == 1
     assert "ticks too coarsely" in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_an_interrupted_measurement_ends_without_a_traceback(benchmark, tmp_path, capsys):
+    benchmark += [1.0, KeyboardInterrupt()]
+    target = tmp_path / "out.json"
+    assert command.main(["exposition", "--repeat", "2", "--json", str(target)]) == 130
+    assert "interrupted" in capsys.readouterr().err
     assert not target.exists()
 
 
