@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from benchmarks.machine import describe_machine, say_machine
 from benchmarks.pace import measure_pace_us
@@ -70,7 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json is not None:
         whole = {"benchmark": options.name, "machine": machine, **result}
         options.json.write_text(json.dumps(whole, indent=1) + "\n")
-    return 0
+    broken = broken_of(result)
+    for what in broken:
+        print(f"broken: {what}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def broken_of(result: dict[str, Any]) -> list[str]:
+    """Return the promises that a result, or any of its repeats, says were broken."""
+    return [what for each in result.get("repeats", [result]) for what in each.get("broken", [])]
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:

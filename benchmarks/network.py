@@ -19,6 +19,7 @@ from benchmarks.impairment import Bursts, Conditions
 from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
 from benchmarks.lists import name_list
 from benchmarks.network_grid import Grid, walk
+from benchmarks.refusal import MeasurementRefused, require_host_rate
 
 ROOM = "network"
 SETTLE_S = 5.0
@@ -225,11 +226,19 @@ def _measure(
     for page in pages:
         page.close()
     labels = [f"beside {name}", name][-len(pages) :]
-    for label, seen in zip(labels, watched, strict=True):
-        print(_line(label, seen), flush=True)
-    rows = [{"network": label, **asdict(seen)} for label, seen in zip(labels, watched, strict=True)]
+    rows = [_row(label, seen) for label, seen in zip(labels, watched, strict=True)]
     rows[-1]["link"] = lane.counters()
     return rows
+
+
+def _row(network: str, seen: Watched) -> dict[str, object]:
+    try:
+        require_host_rate(seen.host_fps)
+    except MeasurementRefused as refused:
+        print(f"{network:15} refused: {refused}", flush=True)
+        return {"network": network, "refused": str(refused)}
+    print(_line(network, seen), flush=True)
+    return {"network": network, **asdict(seen)}
 
 
 _HEADER = (

@@ -40,7 +40,7 @@ STRETCHES = 20
 WARM_UP_SHARE = 0.25
 CONFIDENCE = 0.95
 SAMPLES_MIN = 20
-UNSURE = "unsure: too short a run"
+GROWS, UNSURE = "GROWS", "unsure: too short a run"
 # What a minute may add before it counts as growth.
 PER_MINUTE = {"rss_kib": 512.0, "descriptors": 0.5, "threads": 0.1, "tasks": 0.5}
 # What a viewer who has come and gone may leave behind: half of the smallest leak worth finding, 1
@@ -180,8 +180,12 @@ def _report(soak: _Soak, faults: Sequence[str]) -> dict[str, object]:
             f" a minute ({row['low']:+.2f} to {row['high']:+.2f}), {row['verdict']}"
         )
     print(f"{soak.joins} joins, {soak.toggles} toggles, {len(faults)} exceptions")
+    broken = [f"{row['what']} grows" for row in rows if row["verdict"] == GROWS]
+    if faults:
+        broken.append(f"{len(faults)} exceptions")
     return {
         "method": METHOD,
+        "broken": broken,
         "slopes": rows,
         "joins": soak.joins,
         "failed_joins": soak.failed_joins,
@@ -206,7 +210,7 @@ def slopes_of(
         settled = stretches(points)
         per_minute, low, high = slope(settled)
         allowed = limits[name]
-        verdict = "GROWS" if low > allowed else "kept" if high <= allowed else UNSURE
+        verdict = GROWS if low > allowed else "kept" if high <= allowed else UNSURE
         rows.append(
             {
                 "what": name,

@@ -15,6 +15,7 @@ from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.firefox import running_firefox
 from benchmarks.lists import count_list
 from benchmarks.live_server import running_server
+from benchmarks.refusal import MeasurementRefused, require_host_rate
 
 SETTLE_S = 5.0
 
@@ -64,25 +65,31 @@ def _measure(
     host.wait(seconds)
     after = [page.statistics("video") for page in pages]
     sent_after = host.statistics("video")
-    row: dict[str, object] = {
-        "viewers": count,
-        "filter": "on" if filtered else "off",
-        "size": "x".join(str(n) for n in pages[0].size()),
+    size = "x".join(str(n) for n in pages[0].size())
+    for page in pages:
+        page.close()
+    host.close()
+    row: dict[str, object] = {"viewers": count, "filter": "on" if filtered else "off"}
+    host_fps = _rate(sent_before, sent_after, "framesEncoded")
+    try:
+        require_host_rate(host_fps)
+    except MeasurementRefused as refused:
+        print(f"{count:7}  {row['filter']:6}  refused: {refused}", flush=True)
+        return {**row, "refused": str(refused)}
+    row |= {
+        "size": size,
         "fps_lowest": min(_rate(b, a, "framesDecoded") for b, a in zip(before, after, strict=True)),
         "freezes": sum(
             a["freezeCount"] - b["freezeCount"] for b, a in zip(before, after, strict=True)
         ),
         "lost": sum(a["packetsLost"] for a in after),
-        "host_fps": _rate(sent_before, sent_after, "framesEncoded"),
+        "host_fps": host_fps,
     }
     print(
         f"{count:7}  {row['filter']:6}  {row['size']:10}  {row['fps_lowest']:10.1f}"
         f"  {row['freezes']:7}  {row['lost']:4}  {row['host_fps']:8.1f}",
         flush=True,
     )
-    for page in pages:
-        page.close()
-    host.close()
     return row
 
 

@@ -71,6 +71,13 @@ def test_a_refused_measurement_writes_nothing_and_says_why(benchmark, tmp_path, 
     assert not target.exists()
 
 
+def test_a_broken_promise_in_one_of_the_repeats_is_an_exit_status():
+    kept, broken = {"broken": []}, {"broken": ["memory grows"]}
+    assert command.broken_of({"rows": []}) == command.broken_of(kept) == []
+    assert command.broken_of(broken) == ["memory grows"]
+    assert command.broken_of({**kept, "repeats": [kept, broken]}) == ["memory grows"]
+
+
 def test_an_interrupted_measurement_ends_without_a_traceback(benchmark, tmp_path, capsys):
     benchmark += [1.0, KeyboardInterrupt()]
     target = tmp_path / "out.json"
