@@ -30,6 +30,8 @@ FLOOR = 0.08
 # Chance that a comparison of equal things calls anything slower.
 ERROR = 0.005
 REPEATS_MIN = 3
+# What has to be the same for a comparison to be about the code.
+MACHINE = ("cpu", "cores", "system", "python")
 # What tells rows apart; everything else in a row is measured.
 LABELS = (
     *("path", "preset", "codec", "size", "sound", "faces", "viewers", "network", "filter"),
@@ -153,12 +155,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+def compare(before: Any, after: Any) -> list[Change]:
     """Return every figure that both results hold often enough.
 
     Raises:
-        CannotCompare: They are of different benchmarks, or hold too few repeats.
+        CannotCompare: They are no results, of different benchmarks, or hold too few repeats.
     """
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        raise CannotCompare("a result is one JSON object")
     if before.get("benchmark") != after.get("benchmark"):
         raise CannotCompare(f"{before.get('benchmark')} is not {after.get('benchmark')}")
     pace_us = _during_us(before) if _during_us(after) is not None else None
@@ -217,6 +221,10 @@ def main(arguments: list[str] | None = None) -> int:
     unsure = sum(change.is_unsure for change in changes)
     print(f"{len(changes)} figures compared, {slower} slower, {unsure} unsure")
     print(_about_the_machine(machine_slowdown(before, after)))
+    for what in MACHINE:
+        was, now = (result.get("machine", {}).get(what) for result in (before, after))
+        if was != now:
+            print(f"another machine: {what} was {was} in A and is {now} in B")
     return 1 if slower else 2 if unsure else 0
 
 

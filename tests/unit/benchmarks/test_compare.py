@@ -79,13 +79,15 @@ def test_the_noise_is_what_students_tables_allow(repeats, error, known):
 
 def test_the_exit_status_says_what_was_found(tmp_path):
     chance = random.Random(7)
-    paths = [tmp_path / name for name in ("a.json", "b.json", "c.json", "broken.json")]
+    paths = [tmp_path / name for name in ("a.json", "b.json", "c.json", "broken.json", "list.json")]
     for path, slower in zip(paths, (1.0, 1.0, 1.2), strict=False):
         path.write_text(json.dumps(result(chance, slower)))
     paths[3].write_text("no json")
+    paths[4].write_text("[1, 2]")
     assert main([str(paths[0]), str(paths[1])]) == 0
     assert main([str(paths[0]), str(paths[2])]) == 1
     assert main([str(paths[0]), str(paths[3])]) == 2
+    assert main([str(paths[0]), str(paths[4])]) == 2
 
 
 def paced(chance, machine=1.0, work=1.0, when="during_us", repeats=5):
@@ -157,3 +159,14 @@ def test_what_the_files_cannot_tell_is_neither_quiet_nor_a_finding(tmp_path, cap
     told = capsys.readouterr().out
     assert "unsure" in told
     assert "slower in B: measure again" in told
+
+
+def test_another_machine_is_named(tmp_path, capsys):
+    chance = random.Random(14)
+    paths = [tmp_path / name for name in ("a.json", "b.json")]
+    for path, python in zip(paths, ("Python 3.11.7", "Python 3.12.1"), strict=True):
+        path.write_text(json.dumps({**paced(chance), "machine": {"cpu": "X", "python": python}}))
+    main([str(path) for path in paths])
+    told = capsys.readouterr().out
+    assert "python was Python 3.11.7 in A and is Python 3.12.1 in B" in told
+    assert "cpu" not in told.partition("another machine")[2]
