@@ -125,7 +125,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
 def method_of(module: ModuleType) -> str:
     """Return how a benchmark measures: its METHOD, or what its docstring says below the summary."""
     words: str | None = getattr(module, "METHOD", None)
-    return words or " ".join((module.__doc__ or "").partition("\n\n")[2].split())
+    return words or " ".join((module.__doc__ or "").partition("\n\n")[2].replace("``", "").split())
 
 
 def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]:
