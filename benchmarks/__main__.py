@@ -9,8 +9,11 @@ import importlib
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from threading import Event
+from types import FrameType, ModuleType
 from typing import Any
 
 from benchmarks.machine import describe_machine, say_machine
@@ -38,6 +41,7 @@ BENCHMARKS = {
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 # As shells tell it: 128 and SIGINT.
 INTERRUPTED = 130
 # They read what the others wrote.
@@ -60,12 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     machine = describe_machine()
     print(say_machine(machine), flush=True)
-    try:
-        result = _run(options)
-    except MeasurementRefused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
+    with _interruptible() as interrupted:
+        try:
+            result = _run(options)
+        except MeasurementRefused as refused:
+            print(f"refused: {refused}", file=sys.stderr)
+            return 1
+        except (Exception, KeyboardInterrupt):
+            if not interrupted.is_set():
+                raise
+    if interrupted.is_set():
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
     if options.json is not None:
@@ -75,6 +83,27 @@ def main(arguments: list[str] | None = None) -> int:
     for what in broken:
         print(f"broken: {what}", file=sys.stderr)
     return 1 if broken else 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[Event]:
+    """Tell whether Ctrl-C or SIGTERM came; both end the servers and browsers that were started.
+
+    A terminal's Ctrl-C goes to browsers and load processes as well, and what is met first may be
+    that one of them has ended: so whatever fails after it is no fault.
+    """
+    interrupted = Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in INTERRUPTIONS}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def broken_of(result: dict[str, Any]) -> list[str]:
@@ -139,6 +168,4 @@ def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]
 
 
 if __name__ == "__main__":
-    # Who is told to end ends the servers and browsers that it started, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

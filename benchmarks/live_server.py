@@ -91,6 +91,8 @@ def running_server(*preparations: str, **settings: object) -> Iterator[RunningSe
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A terminal's Ctrl-C is for us, who end the server in our own time.
+        process_group=0,
     )
     server, listening = RunningServer(process), Event()
     reader = Thread(target=_read_log, args=(server, listening), daemon=True)

@@ -1,6 +1,9 @@
 import argparse
 import importlib
 import json
+import signal
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -18,6 +21,8 @@ def benchmark(monkeypatch):
         found = results.pop(0)
         if isinstance(found, BaseException):
             raise found
+        if callable(found):
+            found()
         return {"seconds": options.seconds, "rows": [{"what": "x", "spent_ms": found}]}
 
     monkeypatch.setitem(command.BENCHMARKS, "exposition", "a module that stands in")
@@ -78,12 +83,30 @@ def test_a_broken_promise_in_one_of_the_repeats_is_an_exit_status():
     assert command.broken_of({**kept, "repeats": [kept, broken]}) == ["memory grows"]
 
 
-def test_an_interrupted_measurement_ends_without_a_traceback(benchmark, tmp_path, capsys):
-    benchmark += [1.0, KeyboardInterrupt()]
+def a_browser_that_ended_first():
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    raise ConnectionError("the browser has gone")
+
+
+@pytest.mark.parametrize(
+    "failed_by", [partial(signal.raise_signal, signal.SIGINT), a_browser_that_ended_first]
+)
+def test_an_interrupted_measurement_ends_without_a_traceback(
+    benchmark, tmp_path, capsys, failed_by
+):
+    benchmark += [1.0, failed_by]
     target = tmp_path / "out.json"
     assert command.main(["exposition", "--repeat", "2", "--json", str(target)]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not target.exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_fault_of_ours_is_no_interruption(benchmark):
+    benchmark.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        command.main(["exposition"])
 
 
 @pytest.mark.parametrize("repeat", ["0", "-1", "x"])
