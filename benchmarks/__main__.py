@@ -7,10 +7,17 @@ measure, and leave out a figure whose own check failed.
 import argparse
 import importlib
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from types import FrameType, ModuleType
+from typing import Any
 
 from benchmarks.machine import describe_machine, say_machine
+from benchmarks.pace import measure_pace_us
 from benchmarks.refusal import MeasurementRefused
 from benchmarks.repeats import merge
 
@@ -34,6 +41,9 @@ BENCHMARKS = {
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+# As shells tell it: 128 and SIGINT.
+INTERRUPTED = 130
 # They read what the others wrote, or run them.
 TOOLS = {
     "compare": "say what got slower between two JSON files, beyond the noise they measured",
@@ -55,15 +65,51 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     machine = describe_machine()
     print(say_machine(machine), flush=True)
-    try:
-        result = _run(options)
-    except MeasurementRefused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
-        return 1
+    with _interruptible() as interrupted:
+        try:
+            result = _run(options)
+        except MeasurementRefused as refused:
+            print(f"refused: {refused}", file=sys.stderr)
+            return 1
+        except (Exception, KeyboardInterrupt):
+            if not interrupted.is_set():
+                raise
+    if interrupted.is_set():
+        print("interrupted: nothing was written", file=sys.stderr)
+        return INTERRUPTED
     if options.json is not None:
         whole = {"benchmark": options.name, "machine": machine, **result}
         options.json.write_text(json.dumps(whole, indent=1) + "\n")
-    return 0
+    broken = broken_of(result)
+    for what in broken:
+        print(f"broken: {what}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[Event]:
+    """Tell whether Ctrl-C or SIGTERM came; both end the servers and browsers that were started.
+
+    A terminal's Ctrl-C goes to browsers and load processes as well, and what is met first may be
+    that one of them has ended: so whatever fails after it is no fault.
+    """
+    interrupted = Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in INTERRUPTIONS}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def broken_of(result: dict[str, Any]) -> list[str]:
+    """Return the promises that a result, or any of its repeats, says were broken."""
+    return [what for each in result.get("repeats", [result]) for what in each.get("broken", [])]
 
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
@@ -96,12 +142,30 @@ def _positive(text: str) -> int:
 def _run(options: argparse.Namespace) -> dict[str, object]:
     """Measure as often as wanted; the result has medians, and each measurement in ``repeats``."""
     module = importlib.import_module(f"benchmarks.{options.name}")
+    method = method_of(module)
+    print(method, flush=True)
     results = []
     for turn in range(options.repeat):
         if options.repeat > 1:
             print(f"\nmeasurement {turn + 1} of {options.repeat}", flush=True)
-        results.append(module.run(options))
-    return merge(results)
+        results.append(_paced(module, options))
+    return {"method": method, **merge(results)}
+
+
+def method_of(module: ModuleType) -> str:
+    """Return how a benchmark measures: its METHOD, or what its docstring says below the summary."""
+    words: str | None = getattr(module, "METHOD", None)
+    return words or " ".join((module.__doc__ or "").partition("\n\n")[2].replace("``", "").split())
+
+
+def _paced(module: ModuleType, options: argparse.Namespace) -> dict[str, object]:
+    """Measure once, and the machine's pace before and after."""
+    before_us = measure_pace_us()
+    result: dict[str, object] = module.run(options)
+    during = result.get("pace", {})
+    assert isinstance(during, dict)
+    pace = {"before_us": before_us, "after_us": measure_pace_us(), **during}
+    return {**result, "pace": pace}
 
 
 if __name__ == "__main__":

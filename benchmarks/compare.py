@@ -3,8 +3,13 @@
 Both files come from the same benchmark, run with ``--repeat`` (five or more): the noise is what the
 repeats of each differ by. A figure counts as slower when its mean rose by more than FLOOR and by
 more than Student's t allows for repeats that scatter like these, at a chance of error that all
-figures of the comparison share. The exit status is 1 when something is slower, 2 when the files
-cannot be compared.
+figures of the comparison share.
+
+The machine's own pace (``benchmarks.pace``) stands in the files too. CPU time that was measured in
+turns with it is compared relative to it. Any other figure that rose by no more than the machine
+became slower, beside its noise, is *unsure*: neither verdict would be true.
+
+The exit status is 0 when nothing is slower, 1 when something is, 2 when the files cannot tell.
 """
 
 import argparse
@@ -17,11 +22,16 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+# Student's quantile; scipy.stats has it too and takes two seconds to import.
+from scipy.special import stdtrit
+
 # Two runs of one commit, minutes apart, differ by this much without any reason in the code.
 FLOOR = 0.08
 # Chance that a comparison of equal things calls anything slower.
 ERROR = 0.005
 REPEATS_MIN = 3
+# What has to be the same for a comparison to be about the code.
+MACHINE = ("cpu", "cores", "system", "python")
 # What tells rows apart; everything else in a row is measured.
 LABELS = (
     *("path", "preset", "codec", "size", "sound", "faces", "viewers", "network", "filter"),
@@ -34,7 +44,7 @@ IGNORED = {
     *("seconds", "limit_p95_ms", "clock_bracket_ms", "longest_gap_ms", "packets_per_s"),
     *("reads_per_s", "publisher_late_ms", "p99", "max", "p99_ms", "jitter_ms", "forward_ms"),
     *("load", "browsers", "neighbours_share", "waterfall", "machine", "arrival_ms", "vs"),
-    *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats", "limits", "tolerance_ms"),
+    *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats", "pace", "limits", "tolerance_ms"),
 }
 # Below this, in the figure's own unit, nobody notices and clocks do not resolve it.
 SMALLEST = {"_ms": 0.1, "_us": 20.0, "_s": 0.001}
@@ -53,12 +63,14 @@ class Change:
         before: Mean of the repeats in A.
         after: Mean of the repeats in B.
         allowed: By which part of ``before`` it might differ by chance.
+        slowdown: By which part the machine was slower in B, as far as that is in the figure.
     """
 
     name: str
     before: float
     after: float
     allowed: float
+    slowdown: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -67,8 +79,14 @@ class Change:
 
     @property
     def is_slower(self) -> bool:
-        """Whether it rose beyond the noise."""
-        return self.ratio > self.allowed
+        """Whether it rose beyond the noise, and beyond what the machine explains."""
+        rest = (1 + self.ratio) / (1 + max(0.0, self.slowdown)) - 1
+        return rest > self.allowed
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it rose beyond the noise, but not beyond what the machine explains."""
+        return self.ratio > self.allowed and not self.is_slower
 
     @property
     def is_faster(self) -> bool:
@@ -76,13 +94,45 @@ class Change:
         return -self.ratio > self.allowed
 
 
-def figures_of(result: dict[str, Any]) -> dict[str, list[float]]:
-    """Return each cost's values, one for each repeat, by the labels of its row and its name."""
+def figures_of(result: dict[str, Any], pace_us: float | None = None) -> dict[str, list[float]]:
+    """Return each cost's values, one for each repeat, by the labels of its row and its name.
+
+    Args:
+        result: Of one file.
+        pace_us: CPU time that was measured in turns with the machine's pace is told as it would be
+            at this pace; None leaves it as it was.
+    """
     found: dict[str, list[float]] = {}
-    for repeat in result.get("repeats") or [result]:
+    for repeat in _repeats(result):
+        during_us = repeat.get("pace", {}).get("during_us")
+        relative = pace_us / during_us if pace_us is not None and during_us is not None else 1.0
         for name, value in _costs(repeat, "", cost=""):
-            found.setdefault(name, []).append(value)
+            told = value * relative if _is_cpu_time(name) else value
+            found.setdefault(name, []).append(told)
     return found
+
+
+def _repeats(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return result.get("repeats") or [result]
+
+
+def _is_cpu_time(name: str) -> bool:
+    return name.rpartition(" ")[2].startswith("cpu_")
+
+
+def _during_us(result: dict[str, Any]) -> float | None:
+    """The pace that this file's CPU time can be related to."""
+    paces = [repeat.get("pace", {}).get("during_us") for repeat in _repeats(result)]
+    return fmean(paces) if None not in paces else None
+
+
+def machine_slowdown(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Return by which part the machine was slower in B; 0.0 when a file does not tell."""
+    first, second = (
+        [pace for repeat in _repeats(result) for pace in repeat.get("pace", {}).values()]
+        for result in (before, after)
+    )
+    return fmean(second) / fmean(first) - 1 if first and second else 0.0
 
 
 def _costs(value: Any, where: str, cost: str) -> Iterator[tuple[str, float]]:
@@ -105,15 +155,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
+def compare(before: Any, after: Any) -> list[Change]:
     """Return every figure that both results hold often enough.
 
     Raises:
-        CannotCompare: They are of different benchmarks, or hold too few repeats.
+        CannotCompare: They are no results, of different benchmarks, or hold too few repeats.
     """
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        raise CannotCompare("a result is one JSON object")
     if before.get("benchmark") != after.get("benchmark"):
         raise CannotCompare(f"{before.get('benchmark')} is not {after.get('benchmark')}")
-    first, second = figures_of(before), figures_of(after)
+    pace_us = _during_us(before) if _during_us(after) is not None else None
+    first, second = figures_of(before, pace_us), figures_of(after, pace_us)
     common = {
         name: (values, second[name])
         for name, values in first.items()
@@ -122,10 +175,14 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     if not common:
         raise CannotCompare(f"no figure stands in both at least {REPEATS_MIN} times: --repeat 5")
     error = ERROR / len(common)
-    return [
-        Change(name, fmean(a), fmean(b), max(FLOOR, noise(a, b, error)))
-        for name, (a, b) in common.items()
-    ]
+    slowdown = machine_slowdown(before, after)
+
+    def change(name: str, a: Sequence[float], b: Sequence[float]) -> Change:
+        paced = pace_us is not None and _is_cpu_time(name)
+        allowed = max(FLOOR, noise(a, b, error))
+        return Change(name, fmean(a), fmean(b), allowed, 0.0 if paced else slowdown)
+
+    return [change(name, a, b) for name, (a, b) in common.items()]
 
 
 def noise(before: Sequence[float], after: Sequence[float], error: float) -> float:
@@ -141,34 +198,7 @@ def noise(before: Sequence[float], after: Sequence[float], error: float) -> floa
         ((len(before) - 1) * stdev(before) ** 2 + (len(after) - 1) * stdev(after) ** 2) / freedom
     )
     spread = pooled * math.sqrt(1 / len(before) + 1 / len(after))
-    return student_t(1 - error, freedom) * spread / fmean(before)
-
-
-def student_t(share: float, freedom: int) -> float:
-    """Return the quantile of Student's distribution, by bisection of its integral."""
-    low, high = 0.0, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        if _student_tail(middle, freedom) > 1 - share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _student_tail(t: float, freedom: int) -> float:
-    """Return the chance of a value above ``t``; by Abramowitz and Stegun 26.7.3 and 26.7.4."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    cosine = math.cos(angle)
-    if freedom == 1:
-        return 0.5 - angle / math.pi
-    term = total = cosine if freedom % 2 else 1.0
-    for k in range(3 if freedom % 2 else 2, freedom - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    if freedom % 2:
-        return 0.5 - (angle + math.sin(angle) * total) / math.pi
-    return 0.5 - math.sin(angle) * total / 2
+    return float(stdtrit(freedom, 1 - error)) * spread / fmean(before)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -179,20 +209,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="also tell what has not changed")
     options = parser.parse_args(arguments)
     try:
-        changes = compare(*(json.loads(p.read_text()) for p in (options.before, options.after)))
+        before, after = (json.loads(p.read_text()) for p in (options.before, options.after))
+        changes = compare(before, after)
     except (OSError, ValueError, CannotCompare) as refused:
         print(f"cannot compare: {refused}", file=sys.stderr)
         return 2
     for change in sorted(changes, key=lambda change: -change.ratio):
-        if change.is_slower or change.is_faster or options.all:
+        if change.is_slower or change.is_unsure or change.is_faster or options.all:
             print(_line(change))
     slower = sum(change.is_slower for change in changes)
-    print(f"{len(changes)} figures compared, {slower} slower")
-    return 1 if slower else 0
+    unsure = sum(change.is_unsure for change in changes)
+    print(f"{len(changes)} figures compared, {slower} slower, {unsure} unsure")
+    print(_about_the_machine(machine_slowdown(before, after)))
+    for what in MACHINE:
+        was, now = (result.get("machine", {}).get(what) for result in (before, after))
+        if was != now:
+            print(f"another machine: {what} was {was} in A and is {now} in B")
+    return 1 if slower else 2 if unsure else 0
+
+
+def _about_the_machine(slowdown: float) -> str:
+    found = f"the machine itself was {100 * abs(slowdown):.1f} % "
+    if slowdown > FLOOR:
+        return f"{found}slower in B: measure again what is unsure"
+    if slowdown < -FLOOR:
+        return f"{found}faster in B: that may hide what became slower"
+    return f"{found}{'slower' if slowdown > 0 else 'faster'} in B"
 
 
 def _line(change: Change) -> str:
-    word = "SLOWER" if change.is_slower else "faster" if change.is_faster else "same"
+    word = "faster" if change.is_faster else "same"
+    if change.ratio > change.allowed:
+        word = "SLOWER" if change.is_slower else "unsure"
     return (
         f"{word:6} {100 * change.ratio:+6.1f} % (noise {100 * change.allowed:.1f} %) "
         f"{change.before:10.3f} -> {change.after:10.3f}  {change.name}"

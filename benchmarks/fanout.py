@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from benchmarks.knee import knee_of
+from benchmarks.lists import count_list
 from benchmarks.load.janus import MISSING, find_janus, janus_server
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
@@ -38,7 +39,7 @@ SECONDS = 10.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
-    parser.add_argument("--viewers", type=_counts, default=[10, 100, 300], metavar="N,N,...")
+    parser.add_argument("--viewers", type=count_list, default=[10, 100, 300], metavar="N,N,...")
     parser.add_argument(
         "--tempo",
         type=float,
@@ -62,13 +63,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _counts(text: str) -> list[int]:
-    counts = [int(part) for part in text.split(",")]
-    if not counts or min(counts) < 1:
-        raise argparse.ArgumentTypeError("numbers of viewers, from 1, separated by commas")
-    return counts
-
-
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print a table, return it."""
     # Whoever ends us, with timeout(1) say, must not leave servers and viewers behind.
@@ -87,7 +81,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     allow_sockets()
     print("encoding ten seconds of 720p ...")
     stream = replace(encode_stream(), tempo=options.tempo)
-    print(f"server on core {cores.server}, load on core {cores.load}, over {address}; {METHOD}")
+    print(f"server on core {cores.server}, load on core {cores.load}, over {address}")
     _print_head()
     runs: list[Row] = []
     known: dict[tuple[str, int], Row] = {}

@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks.filtered_quality import QUALITY_BPS, measure_quality
 from benchmarks.filtered_room import FPS, HEIGHT_PX, WIDTH_PX, Room, encode_loop, read_images
+from benchmarks.lists import count_list, name_list
 from benchmarks.machine import percentile
 from filters.presets import PRESETS
 from mediasrv.media import Codec, EncodedFrame
@@ -34,8 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this benchmark can be told."""
     parser.add_argument("--clip", type=Path, required=True, help="a clip with a face")
     parser.add_argument("--preset", default="natural", choices=sorted(PRESETS))
-    parser.add_argument("--rooms", default="1,3", help="how many rooms on one core, one by one")
-    parser.add_argument("--codecs", default="vp8,h264")
+    parser.add_argument(
+        "--rooms", type=count_list, default=[1, 3], help="how many on one core, one by one"
+    )
+    parser.add_argument("--codecs", type=name_list(Codec), default=list(Codec))
     parser.add_argument(
         "--without-browser", action="store_true", help="do not compare with Chromium's encoders"
     )
@@ -45,14 +48,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure and print."""
     images = read_images(options.clip)
-    codecs = [Codec(name) for name in options.codecs.split(",")]
+    codecs = [Codec(name) for name in options.codecs]
     parameters = PRESETS[options.preset].as_dict()
     starts = asyncio.run(measure_life())
     print(f"life: {starts}")
     rows: list[dict[str, object]] = []
     for codec in codecs:
         frames = encode_loop(codec, images)
-        for rooms in map(int, options.rooms.split(",")):
+        for rooms in options.rooms:
             row = asyncio.run(measure(frames, rooms, parameters, options))
             rows.append(row)
             print(row)

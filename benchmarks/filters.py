@@ -18,6 +18,7 @@ from benchmarks.filter_measure import Quality, at_most
 from benchmarks.filter_quality import measure
 from benchmarks.filter_report import write_report
 from benchmarks.filter_scenes import read_clip, scene
+from benchmarks.lists import count_list, name_list
 from filters.image import YuvImage
 from filters.parameters import NAMES, Parameters
 from filters.pipeline import Pipeline
@@ -37,6 +38,9 @@ SETTINGS = {
     "natural+blur": Parameters(**{**PRESETS["natural"].as_dict(), **BACKGROUND}),
 }
 
+# Of pictures of one preset, size and number of faces; they are filtered as fast as they can be.
+SECONDS, FPS = 2.0, 30
+
 # What one face at 720p may cost: median, and 95th percentile where there is a limit on it.
 LIMITS_MS: Mapping[str, tuple[float, float | None]] = {"natural": (4.5, 6.5), "all": (12.0, None)}
 BLUR_LIMIT_MS, NO_FACE_LIMIT_MS = 6.0, 2.5
@@ -47,10 +51,9 @@ Row = dict[str, object]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
-    parser.add_argument("--frames", type=int, default=60, help="per preset, size and faces")
-    parser.add_argument("--sizes", default="360p,720p,1080p")
-    parser.add_argument("--faces", default="1,2,4")
-    parser.add_argument("--presets", default=",".join(SETTINGS))
+    parser.add_argument("--sizes", type=name_list(SIZES), default=list(SIZES))
+    parser.add_argument("--faces", type=count_list, default=[1, 2, 4])
+    parser.add_argument("--presets", type=name_list(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--media", type=Path, help="a directory of real clips to use as well")
     parser.add_argument("--soak-minutes", type=float, default=0, help="of pictures, for memory")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with pictures")
@@ -93,7 +96,7 @@ def soak(minutes: float) -> Quality:
     """Memory gained over so many minutes of pictures at 30 a second, as fast as they can be had."""
     images = scene(1280, 720, 1)
     pipeline = open_face_pipeline()
-    count = round(minutes * 60 * 30)
+    count = round(minutes * 60 * FPS)
     settled = min(count // 10, 300)
     before_mb = after_mb = 0.0
     for n in range(count):
@@ -111,15 +114,15 @@ def _resident_mb() -> float:
 
 def _timings(options: argparse.Namespace) -> Sequence[Row]:
     rows: list[Row] = []
-    presets = options.presets.split(",")
-    for size in options.sizes.split(","):
-        for faces in (int(count) for count in options.faces.split(",")):
+    presets, frames = options.presets, max(1, round(FPS * options.seconds))
+    for size in options.sizes:
+        for faces in options.faces:
             images = scene(*SIZES[size], faces)
-            rows += [_time(name, size, faces, images, options.frames) for name in presets]
+            rows += [_time(name, size, faces, images, frames) for name in presets]
     if options.media is not None:
-        images = read_clip(options.media / CLIP, options.frames)
-        rows += [_time(name, "720p clip", 1, images, options.frames) for name in presets]
-    rows.append(_time("natural", "720p", 0, [YuvImage.blank(1280, 720)], options.frames))
+        images = read_clip(options.media / CLIP, frames)
+        rows += [_time(name, "720p clip", 1, images, frames) for name in presets]
+    rows.append(_time("natural", "720p", 0, [YuvImage.blank(1280, 720)], frames))
     return rows
 
 

@@ -11,7 +11,7 @@ are in step with what waits in the sound's own buffer, and moves there over half
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from benchmarks.latency.clocks import require_fine_clock
 from benchmarks.latency.feed import SIZES, Clip, open_clip, serving
 from benchmarks.latency.sightings import Observation, figures
 from benchmarks.latency.usage import browsers_share
+from benchmarks.lists import name_list
 from benchmarks.live_server import running_server
 from benchmarks.refusal import MeasurementRefused
 from filters.presets import PRESETS
@@ -77,23 +78,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--presets", type=name_list((OFF, *PRESETS)), default=[OFF, "natural"], help="or all"
     )
-    parser.add_argument("--codecs", type=name_list(tuple(Codec)), default=["vp8"], help="or all")
-    parser.add_argument("--sizes", type=name_list(tuple(SIZES)), default=["720p"], help="or all")
+    parser.add_argument("--codecs", type=name_list(Codec), default=["vp8"], help="or all")
+    parser.add_argument("--sizes", type=name_list(SIZES), default=["720p"], help="or all")
     parser.add_argument("--sound", action="store_true", help="the host has a microphone as well")
     parser.add_argument("--clip", type=Path, help="what the camera shows; default: a drawn scene")
-
-
-def name_list(known: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """Make what reads names from a command line, with commas between them, or ``all``."""
-
-    def parse(text: str) -> list[str]:
-        names = list(known) if text == "all" else text.split(",")
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
-        return names
-
-    return parse
 
 
 def run(options: argparse.Namespace) -> dict[str, object]:
@@ -107,7 +95,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         for path in options.paths
         if not (path == "direct" and preset != OFF)
     ]
-    print(METHOD)
     print(HEAD)
     runs: list[Row] = []
     with stage(options.sizes, options.clip) as theatre:

@@ -15,6 +15,7 @@ from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.live_server import running_server
 from benchmarks.load.measuring import Cores
 from benchmarks.machine import percentile
+from benchmarks.refusal import MeasurementRefused
 from benchmarks.rush import arrive, print_row
 
 SECONDS = 60.0
@@ -53,7 +54,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print the distribution, return it."""
-    print(METHOD)
     first_frame_ms: list[float] = []
     from_click_ms: list[float] = []
     phases_ms: list[dict[str, float]] = []
@@ -76,6 +76,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             )
             time.sleep(options.pause)
         host.close()
+    if not first_frame_ms:
+        raise MeasurementRefused(f"nobody joined within {options.seconds:g} s: more --seconds")
     result = _report(first_frame_ms, from_click_ms, phases_ms)
     if options.at_once:
         print(f"\n{options.at_once} viewers at once:")

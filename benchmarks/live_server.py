@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +21,13 @@ STOP_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 5.0
 
 _LAUNCH = """
-import json, sys
+import importlib, json, sys
 from mediasrv.app import serve
 from mediasrv.config import ServerConfig
-if len(sys.argv) > 2:
-    from benchmarks.latency.planting import plant
-    plant(sys.argv[2])
+for preparation in sys.argv[2:]:
+    function, argument = preparation.split("=", 1)
+    module, name = function.split(":")
+    getattr(importlib.import_module(module), name)(argument)
 serve(ServerConfig(**json.loads(sys.argv[1])))
 """
 
@@ -76,32 +77,22 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def running_server(**settings: object) -> Iterator[RunningServer]:
+def running_server(*preparations: str, **settings: object) -> Iterator[RunningServer]:
     """Start a server on free ports; it has ended, with all its children, afterwards.
 
     Args:
+        preparations: What its process calls first, each ``module:function=argument``.
         settings: Fields of ServerConfig.
     """
-    with _running(settings, ()) as server:
-        yield server
-
-
-@contextmanager
-def planted_server(stage: str, **settings: object) -> Iterator[RunningServer]:
-    """Start a server in which one stage is slow, see ``latency.planting``."""
-    with _running(settings, (stage,)) as server:
-        yield server
-
-
-@contextmanager
-def _running(settings: Mapping[str, object], plants: Sequence[str]) -> Iterator[RunningServer]:
     config = {"port": 0, "udp_port": 0, **settings}
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config), *plants],
+        [sys.executable, "-u", "-c", _LAUNCH, json.dumps(config), *preparations],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A terminal's Ctrl-C is for us, who end the server in our own time.
+        process_group=0,
     )
     server, listening = RunningServer(process), Event()
     reader = Thread(target=_read_log, args=(server, listening), daemon=True)

@@ -17,7 +17,9 @@ from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.glass import stage
 from benchmarks.impairment import Bursts, Conditions
 from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
+from benchmarks.lists import name_list
 from benchmarks.network_grid import Grid, walk
+from benchmarks.refusal import MeasurementRefused, require_host_rate
 
 ROOM = "network"
 SETTLE_S = 5.0
@@ -172,7 +174,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--grid", action="store_true", help="glass to glass, loss x jitter x rate")
     parser.add_argument("--seed", type=int, default=1, help="of all losses and delays")
-    parser.add_argument("--only", help="names of networks, with commas; default: all")
+    parser.add_argument(
+        "--only", type=name_list(NETWORKS), help="names of networks, with commas; default: all"
+    )
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 
 
@@ -181,7 +185,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     if options.grid:
         with stage(["720p"], options.clip) as theatre:
             return {"grid": walk(theatre, Grid(), options.seconds, options.seed)}
-    names = options.only.split(",") if options.only else list(NETWORKS)
+    names = options.only or list(NETWORKS)
     rows: list[dict[str, object]] = []
     print(_HEADER)
     with (
@@ -222,11 +226,19 @@ def _measure(
     for page in pages:
         page.close()
     labels = [f"beside {name}", name][-len(pages) :]
-    for label, seen in zip(labels, watched, strict=True):
-        print(_line(label, seen), flush=True)
-    rows = [{"network": label, **asdict(seen)} for label, seen in zip(labels, watched, strict=True)]
+    rows = [_row(label, seen) for label, seen in zip(labels, watched, strict=True)]
     rows[-1]["link"] = lane.counters()
     return rows
+
+
+def _row(network: str, seen: Watched) -> dict[str, object]:
+    try:
+        require_host_rate(seen.host_fps)
+    except MeasurementRefused as refused:
+        print(f"{network:15} refused: {refused}", flush=True)
+        return {"network": network, "refused": str(refused)}
+    print(_line(network, seen), flush=True)
+    return {"network": network, **asdict(seen)}
 
 
 _HEADER = (

@@ -1,8 +1,9 @@
 """What grows while rooms live: memory, descriptors, threads and tasks over time, and exceptions.
 
 So many rooms, each with a host in Python that sends frames encoded before; viewers come and go, the
-filter is switched. The slopes should be nothing: each is the median of the slopes between all pairs
-of samples (Theil and Sen), after a beginning in which caches may fill.
+filter is switched. The slopes should be nothing. Each is the median of the slopes between all pairs
+of points (Theil and Sen), after a beginning in which caches may fill, and has an interval in which
+it lies with 95 % confidence: what is not in it grows, or does not, and else the run was too short.
 """
 
 import argparse
@@ -11,12 +12,14 @@ import random
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import psutil
+import scipy
 
+from benchmarks import memory_probe
 from benchmarks.latency.tracing import count_tasks
 from benchmarks.live_server import RunningServer, running_server
 from benchmarks.refusal import MeasurementRefused
@@ -30,14 +33,23 @@ SAMPLE_S = 1.0
 FIRST_FRAME_TIMEOUT_S = 20.0
 STAY_S = (1.0, 6.0)
 TOGGLE_EVERY_S = 5.0
-# Of the samples, left out at the beginning.
+# Points of a slope: medians of as many stretches of the run. What a second's sample owes to who
+# is there just then is in the next one too; of stretches that is no longer so.
+STRETCHES = 20
+# Of the stretches, left out at the beginning.
 WARM_UP_SHARE = 0.25
+CONFIDENCE = 0.95
 SAMPLES_MIN = 20
+GROWS, UNSURE = "GROWS", "unsure: too short a run"
 # What a minute may add before it counts as growth.
-ALLOWED_PER_MINUTE = {"rss_kib": 512.0, "descriptors": 0.5, "threads": 0.1, "tasks": 0.5}
+PER_MINUTE = {"rss_kib": 512.0, "descriptors": 0.5, "threads": 0.1, "tasks": 0.5}
+# What a viewer who has come and gone may leave behind: half of the smallest leak worth finding, 1
+# KiB or a handful of objects.
+PER_JOIN = {"heap_kib": 0.5, "blocks": 5.0}
 METHOD = (
-    "a sample every second of the server's process, workers not counted; slope per minute by "
-    "Theil and Sen over the last three quarters; tracebacks in the server's log"
+    "the server's process, workers not counted: RSS, descriptors, threads and tasks every second; "
+    "memory in use after a collection, every 20th part of the run; slope of the last three "
+    "quarters by Theil and Sen with its interval of 95 % confidence; tracebacks in the log"
 )
 
 Samples = dict[str, list[tuple[float, float]]]
@@ -49,15 +61,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--viewers", type=int, default=3, help="at once in each room")
     parser.add_argument("--no-filter", dest="filter", action="store_false")
     parser.add_argument("--seed", type=int, default=1, help="of who comes and goes when")
+    parser.add_argument(
+        "--leak", type=int, default=0, metavar="BYTES", help="lose so much per viewer on purpose"
+    )
 
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Soak, print slopes, return them."""
-    print(METHOD)
     with tempfile.TemporaryDirectory() as scratch:
-        channel = Path(scratch) / "trace"
-        with running_server(trace=str(channel)) as server:
-            soak = _Soak(server, channel, options)
+        channel, probe = Path(scratch) / "trace", Path(scratch) / "memory"
+        first = [f"{memory_probe.OPEN}={probe}"]
+        if options.leak:
+            first.append(f"{memory_probe.LEAK}={options.leak}")
+        with running_server(*first, trace=str(channel)) as server:
+            soak = _Soak(server, channel, probe, options)
             asyncio.run(soak.run(options.seconds))
             faults = [line for line in server.log if "Traceback" in line or "ERROR" in line]
     return _report(soak, faults)
@@ -66,11 +83,14 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 class _Soak:
     """Rooms that live, and what is sampled meanwhile."""
 
-    def __init__(self, server: RunningServer, channel: Path, options: argparse.Namespace) -> None:
-        self.samples: Samples = {name: [] for name in ALLOWED_PER_MINUTE}
+    def __init__(
+        self, server: RunningServer, channel: Path, probe: Path, options: argparse.Namespace
+    ) -> None:
+        self.samples: Samples = {name: [] for name in PER_MINUTE}
         self.joins = self.toggles = self.failed_joins = 0
         self._server = server
         self._channel = channel
+        self._probe = probe
         self._options = options
         self._chance = random.Random(options.seed)
 
@@ -126,8 +146,14 @@ class _Soak:
 
     async def _sample(self) -> None:
         process = psutil.Process(self._server.process.pid)
-        began_s = time.monotonic()
+        began_s = counted_s = time.monotonic()
         while True:
+            if time.monotonic() - counted_s >= self._options.seconds / STRETCHES:
+                counted_s = time.monotonic()
+                in_use = await asyncio.to_thread(memory_probe.read_memory, self._probe)
+                for name, value in in_use.items():
+                    points = self.samples.setdefault(name, [])
+                    points.append((round((counted_s - began_s) / 60, 4), value))
             minutes = (time.monotonic() - began_s) / 60
             now = {
                 "rss_kib": process.memory_info().rss / 1024,
@@ -145,17 +171,21 @@ class _Soak:
 
 def _report(soak: _Soak, faults: Sequence[str]) -> dict[str, object]:
     if len(soak.samples["tasks"]) < SAMPLES_MIN:
-        raise MeasurementRefused("too few samples for a slope: --seconds 60 or more")
-    rows = slopes_of(soak.samples)
+        raise MeasurementRefused("too few samples for a slope: --seconds 25 or more")
+    minutes = soak.samples["tasks"][-1][0]
+    rows = slopes_of(soak.samples, soak.joins / minutes)
     for row in rows:
-        verdict = "kept" if row["kept"] else "GROWS"
         print(
-            f"{row['what']:12} {row['first']:9} -> {row['last']:9}"
-            f"  {row['per_minute']:+9.2f} a minute, {verdict}"
+            f"{row['what']:12} {row['first']:10} -> {row['last']:10}  {row['per_minute']:+9.2f}"
+            f" a minute ({row['low']:+.2f} to {row['high']:+.2f}), {row['verdict']}"
         )
     print(f"{soak.joins} joins, {soak.toggles} toggles, {len(faults)} exceptions")
+    broken = [f"{row['what']} grows" for row in rows if row["verdict"] == GROWS]
+    if faults:
+        broken.append(f"{len(faults)} exceptions")
     return {
         "method": METHOD,
+        "broken": broken,
         "slopes": rows,
         "joins": soak.joins,
         "failed_joins": soak.failed_joins,
@@ -165,27 +195,52 @@ def _report(soak: _Soak, faults: Sequence[str]) -> dict[str, object]:
     }
 
 
-def slopes_of(samples: Mapping[str, Sequence[tuple[float, float]]]) -> list[dict[str, object]]:
-    """Return how much of each thing a minute adds, and whether that is still nothing."""
+def slopes_of(
+    samples: Mapping[str, Sequence[tuple[float, float]]], joins_per_minute: float
+) -> list[dict[str, object]]:
+    """Return how much of each thing a minute adds, and whether that is still nothing.
+
+    Args:
+        samples: Points (minutes, value) by name.
+        joins_per_minute: How often viewers came.
+    """
+    limits = PER_MINUTE | {name: each * joins_per_minute for name, each in PER_JOIN.items()}
     rows: list[dict[str, object]] = []
     for name, points in samples.items():
-        settled = points[int(WARM_UP_SHARE * len(points)) :]
-        per_minute = slope(settled)
+        settled = stretches(points)
+        per_minute, low, high = slope(settled)
+        allowed = limits[name]
+        verdict = GROWS if low > allowed else "kept" if high <= allowed else UNSURE
         rows.append(
             {
                 "what": name,
                 "first": round(settled[0][1], 1),
                 "last": round(settled[-1][1], 1),
                 "per_minute": round(per_minute, 3),
-                "allowed": ALLOWED_PER_MINUTE[name],
-                "kept": per_minute <= ALLOWED_PER_MINUTE[name],
+                "low": round(low, 3),
+                "high": round(high, 3),
+                "per_join": round(per_minute / joins_per_minute, 3) if joins_per_minute else None,
+                "allowed": round(allowed, 3),
+                "kept": verdict == "kept",
+                "verdict": verdict,
             }
         )
     return rows
 
 
-def slope(points: Sequence[tuple[float, float]], most: int = 300) -> float:
-    """Return the median slope between all pairs of points, of at most ``most`` of them."""
-    step = max(1, len(points) // most)
-    pairs = combinations(points[::step], 2)
-    return median((y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in pairs if x2 > x1)
+def stretches(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the medians of the stretches after the beginning, (minutes, value)."""
+    count = min(STRETCHES, len(points))
+    bounds = [len(points) * n // count for n in range(count + 1)]
+    parts = [points[low:high] for low, high in pairwise(bounds)]
+    return [
+        (median(at for at, _ in part), median(value for _, value in part))
+        for part in parts[int(WARM_UP_SHARE * count) :]
+    ]
+
+
+def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """Return the slope by Theil and Sen, and the ends of its interval of confidence."""
+    minutes, values = zip(*points, strict=True)
+    found = scipy.stats.theilslopes(values, minutes, CONFIDENCE)
+    return float(found.slope), float(found.low_slope), float(found.high_slope)

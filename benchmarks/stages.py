@@ -9,7 +9,7 @@ and looks where the time turns up. ``--crowd`` measures the server's own part wi
 import argparse
 from pathlib import Path
 
-from benchmarks.glass import OFF, Case, Theatre, name_list, stage
+from benchmarks.glass import OFF, Case, Theatre, stage
 from benchmarks.latency.clocks import require_fine_clock
 from benchmarks.latency.feed import SIZES
 from benchmarks.latency.own_part import crowd_row
@@ -18,6 +18,7 @@ from benchmarks.latency.planted_rows import SIZE as PLANTED_SIZE
 from benchmarks.latency.sightings import Observation, figures, spread
 from benchmarks.latency.traced import Frames, traceable
 from benchmarks.latency.waterfall import Stages, middle_frame, sum_up, totals_ms
+from benchmarks.lists import name_list
 from benchmarks.machine import percentile
 from benchmarks.refusal import MeasurementRefused
 from filters.presets import PRESETS
@@ -37,8 +38,8 @@ Row = dict[str, object]
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
     parser.add_argument("--presets", type=_presets, default=[OFF, "natural"], help="or none")
-    parser.add_argument("--codecs", type=name_list(tuple(Codec)), default=["vp8"])
-    parser.add_argument("--sizes", type=name_list(tuple(SIZES)), default=["720p"])
+    parser.add_argument("--codecs", type=name_list(Codec), default=["vp8"])
+    parser.add_argument("--sizes", type=name_list(SIZES), default=["720p"])
     parser.add_argument("--clip", type=Path, help="what the camera shows; default: a drawn scene")
     parser.add_argument(
         "--plant", type=name_list(PLANTS), default=[], help="stages to slow down, or all"
@@ -53,7 +54,6 @@ def _presets(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print waterfalls, return them."""
     require_fine_clock()
-    print(METHOD)
     result: dict[str, object] = {"method": METHOD, "seconds": options.seconds}
     if options.crowd:
         result["crowd"] = [crowd_row(options.crowd, options.seconds)]

@@ -1,6 +1,7 @@
 """What tracing costs: CPU time of a packet through the relay with the hooks taken out, off, and on.
 
-In one process and in turns, so that whatever else the machine does hits all three alike. The hooks
+In one process and in turns, so that whatever else the machine does hits all three alike, and with
+them the machine's pace, to which ``compare`` relates them. The hooks
 are taken out of the relay's own source (``latency.hookless``): everything else is the same code.
 ``--slower`` does more work for each packet on purpose, to see whether ``compare`` notices.
 """
@@ -13,6 +14,7 @@ from time import monotonic, thread_time_ns
 
 from benchmarks.latency.hookless import hookless_relay
 from benchmarks.machine import percentile
+from benchmarks.pace import UNDISTURBED, pace_us, round_us
 from mediasrv.media import Codec
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.track import TrackRelay
@@ -22,13 +24,10 @@ SECONDS = 3.0
 # A round: seconds of 720p30 at 2.5 Mb/s.
 FRAMES, PACKETS_A_FRAME, PAYLOAD_BYTES = 60, 9, 1150
 FRAME_TICKS, FRAME_S = 3000, 1 / 30
-# Whatever else runs can only add to a round. On a busy machine medians of equal runs were apart by
-# up to 40 %, this by 5 %.
-UNDISTURBED = 0.1
 MODES = ("without hooks", "off", "on")
 METHOD = (
     "thread CPU time of write_packet for each packet of a video without viewers; of rounds that "
-    "take turns the tenth that neighbours in the cache disturbed least"
+    "take turns the tenth that neighbours in the cache disturbed least; the pace in turns with them"
 )
 
 Row = dict[str, object]
@@ -50,11 +49,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         "on": lambda: TrackRelay(90_000, seekable=True),
     }
     spent: dict[str, list[float]] = {mode: [] for mode in MODES}
+    paces: list[float] = []
     ends = monotonic() + options.seconds
     for mode in cycle(MODES):
         if mode == MODES[0] and spent[mode] and monotonic() >= ends:
             break
         tracer = FrameTracer(monotonic, _forget) if mode == "on" else None
+        paces.append(round_us())
         spent[mode].append(_round_us(relays[mode](), tracer, 1 + options.slower / 100))
     rows: list[Row] = [
         {
@@ -71,7 +72,9 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             f"{row['mode']:14} {row['cpu_us_per_packet']:7.3f} us a packet,"
             f" {100 * float(str(row['more'])):+.1f} % ({row['rounds']} rounds)"
         )
-    return {"method": METHOD, "runs": rows}
+    during_us = pace_us(paces)
+    print(f"{'the pace':14} {during_us:7.3f} us a step of a piece of Python that never changes")
+    return {"method": METHOD, "pace": {"during_us": during_us}, "runs": rows}
 
 
 def _round_us(relay: TrackRelay, tracer: FrameTracer | None, work: float) -> float:

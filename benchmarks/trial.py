@@ -35,11 +35,11 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             first, second, slow = (Path(scratch) / f"{turn}-{name}.json" for name in "abs")
             for path, percent in ((first, 0.0), (second, 0.0), (slow, options.slower)):
                 _measure(path, options.seconds, percent)
-            equal, slower = _finds(first, second), _finds(first, slow)
-            quiet, found = quiet + (not equal), found + slower
+            equal, slower = _status(first, second), _status(first, slow)
+            quiet, found = quiet + (equal == 0), found + (slower == 1)
             print(
-                f"{turn + 1:3}: the same commit {'CALLED SLOWER' if equal else 'quiet'};"
-                f" {options.slower:g} % more work {'found' if slower else 'MISSED'}",
+                f"{turn + 1:3}: the same commit {('quiet', 'CALLED SLOWER', 'UNSURE')[equal]};"
+                f" {options.slower:g} % more work {('MISSED', 'found', 'UNSURE')[slower]}",
                 flush=True,
             )
     print(f"quiet {quiet} of {options.times} times, found {found} of {options.times} times")
@@ -57,6 +57,6 @@ def _measure(path: Path, seconds: float, slower: float) -> None:
     )
 
 
-def _finds(before: Path, after: Path) -> bool:
+def _status(before: Path, after: Path) -> int:
     with contextlib.redirect_stdout(io.StringIO()):
-        return compare.main([str(before), str(after)]) == 1
+        return compare.main([str(before), str(after)])

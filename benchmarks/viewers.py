@@ -9,10 +9,13 @@ import argparse
 import asyncio
 import contextlib
 import multiprocessing
+import signal
 import time
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
+from queue import Empty
+from typing import TypeVar
 
 from benchmarks.live_server import RunningServer, running_server
 from mediasrv.client import EncodedSource, Encoding, HostClient, ViewerClient
@@ -24,7 +27,10 @@ from mediasrv.media import Codec
 SETTLE_S = 1.0
 VIEWERS_PER_PROCESS = 15
 JOIN_TIMEOUT_S = 60.0
+RESULT_TIMEOUT_S = 30.0
 ROOM = "viewers"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -80,16 +86,27 @@ async def _measure(server: RunningServer, options: argparse.Namespace) -> dict[s
             crowd.start()
         try:
             for _ in crowds:
-                await asyncio.to_thread(ready.get, timeout=JOIN_TIMEOUT_S)
+                await _taken(ready, JOIN_TIMEOUT_S)
             print(f"{options.viewers} viewers see the host; measuring {options.seconds:.0f} s ...")
             go.set()
             used_s, elapsed_s = await _cpu_share(server, options.seconds)
-            seen = [s for _ in crowds for s in await asyncio.to_thread(results.get, timeout=30.0)]
+            seen = [s for _ in crowds for s in await _taken(results, RESULT_TIMEOUT_S)]
         finally:
             for crowd in crowds:
-                crowd.join(10)
                 crowd.terminate()
+                crowd.join()
     return _report(seen, used_s, elapsed_s, server)
+
+
+async def _taken(queue: "Queue[T]", timeout_s: float) -> T:
+    """Take from a process's queue; who cancels this waits for a second at most."""
+    ends = time.monotonic() + timeout_s
+    while True:
+        try:
+            return await asyncio.to_thread(queue.get, timeout=1.0)
+        except Empty:
+            if time.monotonic() >= ends:
+                raise TimeoutError("the viewers have not answered") from None
 
 
 async def _cpu_share(server: RunningServer, seconds: float) -> tuple[float, float]:
@@ -133,6 +150,7 @@ def _watch(
     results: "Queue[list[Seen]]",
 ) -> None:
     """Be ``count`` viewers: say when all see the host, wait for the start, count, report."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C: we are ended with the rest
     asyncio.run(_watch_all(url, count, seconds, ready, go, results))
 
 

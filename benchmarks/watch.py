@@ -13,7 +13,9 @@ from playwright.sync_api import Browser
 
 from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.firefox import running_firefox
+from benchmarks.lists import count_list
 from benchmarks.live_server import running_server
+from benchmarks.refusal import MeasurementRefused, require_host_rate
 
 SETTLE_S = 5.0
 
@@ -23,7 +25,9 @@ SECONDS = 10.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what only this benchmark understands."""
-    parser.add_argument("--viewers", default="1,3", help="numbers of viewers, with commas")
+    parser.add_argument(
+        "--viewers", type=count_list, default=[1, 3], help="numbers of viewers, with commas"
+    )
     parser.add_argument("--firefox", action="store_true", help="also watch and host in Firefox")
     parser.add_argument("--clip", type=Path, help="the host's camera; default: a test pattern")
 
@@ -33,7 +37,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     rows: list[dict[str, object]] = []
     print("viewers  filter  size        fps lowest  freezes  lost  host fps")
     with running_server() as server, two_browsers(options.clip) as (hosts, viewers):
-        for count in (int(n) for n in options.viewers.split(",")):
+        for count in options.viewers:
             rows += [
                 _measure(hosts, viewers, server.url, count, filtered, options.seconds)
                 for filtered in (False, True)
@@ -61,25 +65,31 @@ def _measure(
     host.wait(seconds)
     after = [page.statistics("video") for page in pages]
     sent_after = host.statistics("video")
-    row: dict[str, object] = {
-        "viewers": count,
-        "filter": "on" if filtered else "off",
-        "size": "x".join(str(n) for n in pages[0].size()),
+    size = "x".join(str(n) for n in pages[0].size())
+    for page in pages:
+        page.close()
+    host.close()
+    row: dict[str, object] = {"viewers": count, "filter": "on" if filtered else "off"}
+    host_fps = _rate(sent_before, sent_after, "framesEncoded")
+    try:
+        require_host_rate(host_fps)
+    except MeasurementRefused as refused:
+        print(f"{count:7}  {row['filter']:6}  refused: {refused}", flush=True)
+        return {**row, "refused": str(refused)}
+    row |= {
+        "size": size,
         "fps_lowest": min(_rate(b, a, "framesDecoded") for b, a in zip(before, after, strict=True)),
         "freezes": sum(
             a["freezeCount"] - b["freezeCount"] for b, a in zip(before, after, strict=True)
         ),
         "lost": sum(a["packetsLost"] for a in after),
-        "host_fps": _rate(sent_before, sent_after, "framesEncoded"),
+        "host_fps": host_fps,
     }
     print(
         f"{count:7}  {row['filter']:6}  {row['size']:10}  {row['fps_lowest']:10.1f}"
         f"  {row['freezes']:7}  {row['lost']:4}  {row['host_fps']:8.1f}",
         flush=True,
     )
-    for page in pages:
-        page.close()
-    host.close()
     return row
 
 

@@ -51,6 +51,7 @@ class _HostPeer:
 
     def closed(self, reason: str) -> None:
         self._media.host_closed(self, reason)
+        self.transport = None
 
 
 class _ViewerPeer:
@@ -73,6 +74,7 @@ class _ViewerPeer:
 
     def closed(self, reason: str) -> None:
         self._media.viewer_closed(self, reason)
+        self.transport = None
 
 
 class RoomMedia:

@@ -1,8 +1,21 @@
 """How many pictures came how far, so that it shows where those that are missing were lost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
+
+# Who loses pictures between two hops.
+_LOSERS = {
+    ("camera", "encoded"): "the host's encoder leaves out what it has no time or bits for",
+    (
+        "to the filter",
+        "received",
+    ): "of pictures that come together the filter takes the newest when it has no time for all",
+    ("received", "decoded"): "the viewer's decoder had no time",
+    ("decoded", "composited"): "the viewer's browser had no time to draw them",
+    ("composited", "noted"): "the page of the benchmark had no time to read their codes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,23 @@ def pictures_by_hop(
     hops["composited"] = presented[-1] - presented[0] + 1 if presented else 0
     hops["noted"] = len(presented)
     return hops
+
+
+def where_most_were_lost(pictures: Mapping[str, int]) -> str | None:
+    """Say between which two hops most pictures were lost, and what does that; None for nowhere.
+
+    Args:
+        pictures: As :func:`pictures_by_hop` returns them.
+    """
+    losses = [
+        (before - after, start, end)
+        for (start, before), (end, after) in pairwise(pictures.items())
+        if before > after
+    ]
+    if not losses:
+        return None
+    lost, start, end = max(losses)
+    return f"{lost} of them between {start} and {end}: {_LOSERS.get((start, end), 'on the way')}"
 
 
 def _more(name: str, before: dict[str, Any], after: dict[str, Any]) -> int:

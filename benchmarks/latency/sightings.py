@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from os import cpu_count
 
+from benchmarks.latency.hops import where_most_were_lost
 from benchmarks.latency.timecode import STAMP_MAX, TICKS_PER_MS
 from benchmarks.machine import percentile
 from benchmarks.refusal import MeasurementRefused
@@ -146,10 +148,15 @@ def check(
 def _why(seen: Observation) -> str:
     """Say how far the pictures came, at what rate and beside what, as far as it is known."""
     told = [f"{count} {hop}" for hop, count in seen.pictures.items()]
+    lost = where_most_were_lost(seen.pictures)
     if seen.target_bps is not None:
         told.append(f"the host was to send {seen.target_bps / 1e6:.1f} Mb/s")
     told += [f"{name} took {cores} cores" for name, cores in seen.cores.items()]
-    return f" ({', '.join(told)})" if told else ""
+    if seen.cores:
+        cores = cpu_count() or 1
+        told.append(f"{max(0.0, cores - sum(seen.cores.values())):.2f} of {cores} were left")
+    where = f", {lost}" if lost is not None else ""
+    return where + (f" ({', '.join(told)})" if told else "")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from benchmarks.glass import OFF, Case, Theatre
@@ -14,7 +13,7 @@ from benchmarks.latency.feed import FPS
 from benchmarks.latency.sightings import Observation, Sighting
 from benchmarks.latency.tracing import frame_rows
 from benchmarks.latency.waterfall import Stages, match
-from benchmarks.live_server import planted_server, running_server
+from benchmarks.live_server import running_server
 from benchmarks.refusal import MeasurementRefused
 from filters.presets import PRESETS
 
@@ -68,11 +67,11 @@ def traceable(
         settings["starting_parameters"] = PRESETS[case.preset].as_dict()
     if plant == planting.IN_WORKER:
         settings["filter_extra_stages"] = [planting.WORKER_STAGE]
-    start = partial(planted_server, plant) if plant in planting.IN_SERVER else running_server
+    slow = [f"{planting.PLANT}={plant}"] if plant in planting.IN_SERVER else []
     with tempfile.TemporaryDirectory() as scratch:
         channel = Path(scratch) / "trace"
         with (
-            start(trace=str(channel), **settings) as server,
+            running_server(*slow, trace=str(channel), **settings) as server,
             through_server(
                 theatre.hosts,
                 theatre.viewers,

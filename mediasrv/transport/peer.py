@@ -170,6 +170,8 @@ class PeerTransport:
             self._finish("internal error")
         finally:
             await self._dtls.close()
+            # A cancelled task refers to its frames and they to this: no circle is left behind.
+            self._task = None
 
     async def _connect(self) -> None:
         await self._reachable.wait()

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.latency.tracing import count_tasks, frame_rows
 from benchmarks.latency.waterfall import server_stages
 from benchmarks.live_server import running_server
+from benchmarks.memory_probe import OPEN, read_memory
 from mediasrv.client import EncodedSource, Encoding, HostClient, ViewerClient
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages
@@ -37,8 +38,8 @@ async def rows_of(path: Path, wanted: str) -> list[dict]:
 
 @pytest.mark.parametrize("parameters", [None, {"smooth": 45}])
 async def test_every_moment_of_a_frame_lies_behind_the_one_before(tmp_path, frames, parameters):
-    channel = tmp_path / "trace"
-    with running_server(trace=str(channel)) as server:
+    channel, probe = tmp_path / "trace", tmp_path / "memory"
+    with running_server(f"{OPEN}={probe}", trace=str(channel)) as server:
         host = HostClient(
             server.url,
             "traced",
@@ -50,6 +51,7 @@ async def test_every_moment_of_a_frame_lies_behind_the_one_before(tmp_path, fram
             await viewer.first_frame(TIMEOUT_S)
             rows = await rows_of(channel, "sent_ms" if parameters is None else "encoded_ms")
         assert count_tasks(channel) > 0
+        assert read_memory(probe)["blocks"] > 0
     for row in rows:
         stages = server_stages(row)
         assert stages is not None

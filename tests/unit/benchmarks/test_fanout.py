@@ -1,8 +1,6 @@
-import argparse
-
 import pytest
 
-from benchmarks.fanout import _counts, _line, ratio_of
+from benchmarks.fanout import _line, ratio_of
 from benchmarks.knee import knee_of
 from benchmarks.load.crowd import CrowdResult
 from benchmarks.load.measuring import Cores, Reading, distrust, summarize
@@ -98,12 +96,3 @@ def test_a_ratio_needs_both_figures():
     assert ratio_of({"cpu_us_per_packet": 2.0}, {"cpu_us_per_packet": 8.0}) == 0.25
     assert ratio_of({"refused": "busy"}, {"cpu_us_per_packet": 8.0}) is None
     assert ratio_of({"cpu_us_per_packet": 2.0}, {"failed": "no"}) is None
-
-
-def test_viewers_are_numbers_from_one():
-    assert _counts("10,100") == [10, 100]
-    for text in ("0", "10,-1"):
-        with pytest.raises(argparse.ArgumentTypeError):
-            _counts(text)
-    with pytest.raises(ValueError):  # noqa: PT011 (argparse shows its own text for it)
-        _counts("ten")

@@ -1,5 +1,9 @@
 import argparse
+import importlib
 import json
+import signal
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -15,8 +19,10 @@ def benchmark(monkeypatch):
 
     def run(options: argparse.Namespace) -> dict[str, object]:
         found = results.pop(0)
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
+        if callable(found):
+            found()
         return {"seconds": options.seconds, "rows": [{"what": "x", "spent_ms": found}]}
 
     monkeypatch.setitem(command.BENCHMARKS, "exposition", "a module that stands in")
@@ -40,6 +46,12 @@ def test_every_benchmark_takes_the_common_options(capsys):
         assert all(option in told for option in ("--json", "--seconds", "--repeat"))
 
 
+@pytest.mark.parametrize("name", sorted(command.BENCHMARKS))
+def test_every_benchmark_says_how_it_measures(name):
+    method = command.method_of(importlib.import_module(f"benchmarks.{name}"))
+    assert len(method.split()) >= 10
+
+
 def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, capsys):
     benchmark += [3.0, 1.0, 2.0]
     target = tmp_path / "out.json"
@@ -51,6 +63,8 @@ def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, 
     assert len(written["repeats"]) == 3
     assert written["seconds"] == 4.0
     assert "cores" in written["machine"]
+    for repeat in written["repeats"]:
+        assert set(repeat["pace"]) == {"before_us", "after_us"}
     assert "cores" in capsys.readouterr().out
 
 
@@ -60,6 +74,39 @@ def test_a_refused_measurement_writes_nothing_and_says_why(benchmark, tmp_path, 
     assert command.main(["exposition", "--json", str(target)]) == 1
     assert "ticks too coarsely" in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_a_broken_promise_in_one_of_the_repeats_is_an_exit_status():
+    kept, broken = {"broken": []}, {"broken": ["memory grows"]}
+    assert command.broken_of({"rows": []}) == command.broken_of(kept) == []
+    assert command.broken_of(broken) == ["memory grows"]
+    assert command.broken_of({**kept, "repeats": [kept, broken]}) == ["memory grows"]
+
+
+def a_browser_that_ended_first():
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    raise ConnectionError("the browser has gone")
+
+
+@pytest.mark.parametrize(
+    "failed_by", [partial(signal.raise_signal, signal.SIGINT), a_browser_that_ended_first]
+)
+def test_an_interrupted_measurement_ends_without_a_traceback(
+    benchmark, tmp_path, capsys, failed_by
+):
+    benchmark += [1.0, failed_by]
+    target = tmp_path / "out.json"
+    assert command.main(["exposition", "--repeat", "2", "--json", str(target)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not target.exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_fault_of_ours_is_no_interruption(benchmark):
+    benchmark.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        command.main(["exposition"])
 
 
 @pytest.mark.parametrize("repeat", ["0", "-1", "x"])

@@ -42,3 +42,4 @@ def test_all_three_take_turns():
     result = tracing.run(argparse.Namespace(seconds=0.0, slower=0.0))
     assert [row["mode"] for row in result["runs"]] == list(tracing.MODES)
     assert len({row["rounds"] for row in result["runs"]}) == 1
+    assert result["pace"]["during_us"] > 0

@@ -97,6 +97,13 @@ def keyframes_asked(host: FakeTransport) -> int:
 # Media.
 
 
+async def test_who_has_left_and_their_transport_do_not_keep_each_other(room):
+    for transport in (room.publish(), room.subscribe()):
+        assert transport.handler.transport is transport
+        transport.close("gone")
+        assert transport.handler.transport is None
+
+
 async def test_packets_reach_every_viewer_as_they_came(room):
     host = room.publish()
     viewers = [room.subscribe(f"v{i}") for i in range(3)]

@@ -1,4 +1,4 @@
-from benchmarks.latency.hops import Counted, pictures_by_hop
+from benchmarks.latency.hops import Counted, pictures_by_hop, where_most_were_lost
 
 BEFORE = Counted({"framesEncoded": 10}, {"framesReceived": 9, "framesDecoded": 8}, 5.0)
 AFTER = Counted({"framesEncoded": 40}, {"framesReceived": 36, "framesDecoded": 35}, 35.0)
@@ -27,3 +27,12 @@ def test_where_nothing_is_filtered_nobody_speaks_of_the_filter():
 def test_a_page_that_showed_nothing_has_counted_nothing():
     nothing = Counted({}, {}, None)
     assert set(pictures_by_hop(0, nothing, nothing, []).values()) == {0}
+
+
+def test_the_two_hops_between_which_most_were_lost_are_named():
+    hops = {"camera": 100, "encoded": 99, "received": 99, "decoded": 98, "composited": 80}
+    told = where_most_were_lost(hops)
+    assert told is not None
+    assert told.startswith("18 of them between decoded and composited: the viewer's browser")
+    assert where_most_were_lost({"camera": 30, "encoded": 30}) is None
+    assert where_most_were_lost({}) is None

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.latency import sightings
 from benchmarks.latency.sightings import Observation, Sighting, captured_at, figures
 from benchmarks.latency.timecode import STAMP_MAX
 from benchmarks.refusal import MeasurementRefused
@@ -60,12 +61,24 @@ def test_a_stamp_is_the_last_time_with_these_bits():
     assert captured_at(STAMP_MAX - 100, wrapped_ms + 20) == pytest.approx(wrapped_ms - 10)
 
 
-def test_who_refuses_for_missing_pictures_says_where_they_were_lost_and_how_busy_it_was():
+def test_who_refuses_for_missing_pictures_says_where_they_were_lost_and_how_busy_it_was(
+    monkeypatch,
+):
     lossy = replace(
-        seen(), sent=120, pictures={"camera": 120, "received": 101}, cores={"rest": 0.85}
+        seen(),
+        sent=120,
+        pictures={"camera": 120, "to the filter": 118, "received": 101},
+        cores={"rest": 0.85},
     )
-    with pytest.raises(MeasurementRefused, match=r"17 %.*120 camera, 101 received.*rest took 0.85"):
+    monkeypatch.setattr(sightings, "cpu_count", lambda: 2)
+    with pytest.raises(MeasurementRefused, match=r"^17 % ") as refused:
         figures(lossy)
+    for told in (
+        "17 of them between to the filter and received: of pictures that come together",
+        "120 camera, 118 to the filter, 101 received",
+        "rest took 0.85 cores, 1.15 of 2 were left",
+    ):
+        assert told in str(refused.value)
 
 
 def test_a_tenth_of_the_pictures_may_be_missing_and_no_more():

@@ -1,7 +1,9 @@
 """Whole connections on loopback, with aiortc's RTCPeerConnection as the client."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -72,6 +74,40 @@ async def test_a_client_connects(endpoint, kinds, sends):
     await connection.handler.until("closed")
     assert connection.handler.reason == "closed by the peer"
     assert endpoint.peers == []
+
+
+@pytest.fixture
+def no_collector():
+    """What is freed is freed because nobody refers to it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("by_peer", [True, False])
+@pytest.mark.parametrize("is_frugal", [True, False])
+async def test_what_has_ended_is_freed_without_the_collector(endpoint, is_frugal, by_peer):
+    connection = await connected(endpoint, sends=not is_frugal, is_frugal=is_frugal)
+    if is_frugal:
+        await connection.client.send(RTCP)
+        await connection.handler.until("rtcp")
+        assert connection.peer._dtls.is_retired
+    freed = [asyncio.Event(), asyncio.Event()]
+    for part, event in zip((connection.peer, connection.peer._dtls), freed, strict=True):
+        weakref.finalize(part, event.set)
+    del part
+    if by_peer and not is_frugal:
+        await connection.client.close()
+        await connection.handler.until("closed")
+    else:
+        connection.peer.close("the test says so")
+    del connection.peer
+    async with asyncio.timeout(10):
+        for event in freed:
+            await event.wait()
+    await connection.client.close()
 
 
 async def test_packets_and_reports_go_both_ways(live):
