@@ -7,19 +7,16 @@ measure, and leave out a figure whose own check failed.
 import argparse
 import importlib
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from benchmarks.machine import describe_machine, say_machine
-from benchmarks.pace import measure_pace_us
-from benchmarks.refusal import MeasurementRefused
-from benchmarks.repeats import merge
+from benchmarks.rig.interruption import interruptible
+from benchmarks.rig.machine import describe_machine, say_machine
+from benchmarks.rig.pace import measure_pace_us
+from benchmarks.rig.refusal import MeasurementRefused
+from benchmarks.rig.repeats import merge
 
 # Name to what it measures; each is a module here with add_options(parser) and run(options), and
 # SECONDS, the length of one measurement unless the command line says otherwise.
@@ -41,7 +38,6 @@ BENCHMARKS = {
     "viewers": "loss, and CPU time of the server, with many viewers in one room",
     "watch": "frames per second that browsers show, filter off and on",
 }
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 # As shells tell it: 128 and SIGINT.
 INTERRUPTED = 130
 # They read what the others wrote, or run them.
@@ -65,13 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     machine = describe_machine()
     print(say_machine(machine), flush=True)
-    with _interruptible() as interrupted:
+    with interruptible() as interrupted:
         try:
             result = _run(options)
         except MeasurementRefused as refused:
             print(f"refused: {refused}", file=sys.stderr)
             return 1
-        except (Exception, KeyboardInterrupt):
+        except KeyboardInterrupt:
+            interrupted.set()
+        except Exception:
             if not interrupted.is_set():
                 raise
     if interrupted.is_set():
@@ -84,27 +82,6 @@ def main(arguments: list[str] | None = None) -> int:
     for what in broken:
         print(f"broken: {what}", file=sys.stderr)
     return 1 if broken else 0
-
-
-@contextmanager
-def _interruptible() -> Iterator[Event]:
-    """Tell whether Ctrl-C or SIGTERM came; both end the servers and browsers that were started.
-
-    A terminal's Ctrl-C goes to browsers and load processes as well, and what is met first may be
-    that one of them has ended: so whatever fails after it is no fault.
-    """
-    interrupted = Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in INTERRUPTIONS}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def broken_of(result: dict[str, Any]) -> list[str]:

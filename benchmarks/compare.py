@@ -5,8 +5,8 @@ repeats of each differ by. A figure counts as slower when its mean rose by more 
 more than Student's t allows for repeats that scatter like these, at a chance of error that all
 figures of the comparison share.
 
-The machine's own pace (``benchmarks.pace``) stands in the files too. CPU time that was measured in
-turns with it is compared relative to it. Any other figure that rose by no more than the machine
+The machine's own pace (``benchmarks.rig.pace``) stands in the files too. CPU time that was measured
+in turns with it is compared relative to it. Any other figure that rose by no more than the machine
 became slower, beside its noise, is *unsure*: neither verdict would be true.
 
 The exit status is 0 when nothing is slower, 1 when something is, 2 when the files cannot tell.
@@ -41,7 +41,14 @@ LABELS = (
 COSTS = ("_ms", "_us", "_s", "us_per_packet", "_kib")
 # Not costs although they sound like it: settings, counts of time, proofs of the measurement.
 IGNORED = {
-    *("seconds", "limit_p95_ms", "clock_bracket_ms", "longest_gap_ms", "packets_per_s"),
+    *(
+        "seconds",
+        "limit_p50_ms",
+        "limit_p95_ms",
+        "clock_bracket_ms",
+        "longest_gap_ms",
+        "packets_per_s",
+    ),
     *("reads_per_s", "publisher_late_ms", "p99", "max", "p99_ms", "jitter_ms", "forward_ms"),
     *("load", "browsers", "neighbours_share", "waterfall", "machine", "arrival_ms", "vs"),
     *("pacer_ms", "samples_ms", "joins_ms", "each", "repeats", "pace", "limits", "tolerance_ms"),

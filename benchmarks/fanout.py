@@ -12,13 +12,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from benchmarks.knee import knee_of
-from benchmarks.lists import count_list
 from benchmarks.load.janus import MISSING, find_janus, janus_server
+from benchmarks.load.knee import knee_of
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
 from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
+from benchmarks.rig.lists import count_list
 
 Row = dict[str, object]
 Server = Callable[[int, str], AbstractContextManager[Subject]]

@@ -15,10 +15,11 @@ from pathlib import Path
 import av
 import psutil
 
-from benchmarks.filtered_quality import QUALITY_BPS, measure_quality
-from benchmarks.filtered_room import FPS, HEIGHT_PX, WIDTH_PX, Room, encode_loop, read_images
-from benchmarks.lists import count_list, name_list
-from benchmarks.machine import percentile
+from benchmarks.beauty.encoders import QUALITY_BPS, measure_quality
+from benchmarks.beauty.room import FPS, HEIGHT_PX, WIDTH_PX, Room, encode_loop, read_images
+from benchmarks.rig.interruption import run_async
+from benchmarks.rig.lists import count_list, name_list
+from benchmarks.rig.machine import percentile
 from filters.presets import PRESETS
 from mediasrv.media import Codec, EncodedFrame
 from mediasrv.processing import ProcessingConfig, SpareWorkers
@@ -50,13 +51,13 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     images = read_images(options.clip)
     codecs = [Codec(name) for name in options.codecs]
     parameters = PRESETS[options.preset].as_dict()
-    starts = asyncio.run(measure_life())
+    starts = run_async(measure_life())
     print(f"life: {starts}")
     rows: list[dict[str, object]] = []
     for codec in codecs:
         frames = encode_loop(codec, images)
         for rooms in options.rooms:
-            row = asyncio.run(measure(frames, rooms, parameters, options))
+            row = run_async(measure(frames, rooms, parameters, options))
             rows.append(row)
             print(row)
     quality = []

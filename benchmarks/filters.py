@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import psutil
 
-from benchmarks.filter_measure import Quality, at_most
-from benchmarks.filter_quality import measure
-from benchmarks.filter_report import write_report
-from benchmarks.filter_scenes import read_clip, scene
-from benchmarks.lists import count_list, name_list
+from benchmarks.beauty.figures import measure
+from benchmarks.beauty.measure import Quality, at_most
+from benchmarks.beauty.page import write_report
+from benchmarks.beauty.scenes import read_clip, scene
+from benchmarks.rig.lists import count_list, name_list
 from filters.image import YuvImage
 from filters.parameters import NAMES, Parameters
 from filters.pipeline import Pipeline

@@ -30,9 +30,9 @@ from benchmarks.latency.clocks import require_fine_clock
 from benchmarks.latency.feed import SIZES, Clip, open_clip, serving
 from benchmarks.latency.sightings import Observation, figures
 from benchmarks.latency.usage import browsers_share
-from benchmarks.lists import name_list
-from benchmarks.live_server import running_server
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.lists import name_list
+from benchmarks.rig.live_server import running_server
+from benchmarks.rig.refusal import MeasurementRefused
 from filters.presets import PRESETS
 from mediasrv.client import Encoding
 from mediasrv.media import Codec

@@ -8,8 +8,8 @@ import os
 import signal
 from pathlib import Path
 
-from benchmarks.browsers import HostPage, ViewerPage, longest_gap_ms, two_browsers
-from benchmarks.live_server import RunningServer, running_server
+from benchmarks.rig.browsers import HostPage, ViewerPage, longest_gap_ms, two_browsers
+from benchmarks.rig.live_server import RunningServer, running_server
 
 SETTLE_S = 5.0
 # From one switch to the next.

@@ -11,11 +11,11 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.browsers import HostPage, ViewerPage, two_browsers
-from benchmarks.live_server import running_server
 from benchmarks.load.measuring import Cores
-from benchmarks.machine import percentile
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.browsers import HostPage, ViewerPage, two_browsers
+from benchmarks.rig.live_server import running_server
+from benchmarks.rig.machine import percentile
+from benchmarks.rig.refusal import MeasurementRefused
 from benchmarks.rush import arrive, print_row
 
 SECONDS = 60.0

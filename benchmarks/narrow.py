@@ -23,7 +23,7 @@ from benchmarks.load.pacing import VIDEO_TYPE
 from benchmarks.load.recording import arrival_ms, count
 from benchmarks.load.stream import Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 SECONDS = 6.0
 PAIRS = 3

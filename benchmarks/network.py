@@ -13,13 +13,13 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage, two_browsers
 from benchmarks.glass import stage
-from benchmarks.impairment import Bursts, Conditions
-from benchmarks.impairment_proxy import ImpairmentProxy, Lane, impaired_server
-from benchmarks.lists import name_list
-from benchmarks.network_grid import Grid, walk
-from benchmarks.refusal import MeasurementRefused, require_host_rate
+from benchmarks.latency.grid import Grid, walk
+from benchmarks.rig.browsers import HostPage, ViewerPage, two_browsers
+from benchmarks.rig.impairment import Bursts, Conditions
+from benchmarks.rig.impairment_proxy import ImpairmentProxy, Lane, impaired_server
+from benchmarks.rig.lists import name_list
+from benchmarks.rig.refusal import MeasurementRefused, require_host_rate
 
 ROOM = "network"
 SETTLE_S = 5.0

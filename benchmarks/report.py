@@ -61,7 +61,7 @@ def take_screenshot(html: Path, png: Path, width_px: int) -> None:
     """Draw the whole page in Chromium; the scripts and requests that it has not are forbidden."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only this needs a browser)
 
-    from benchmarks.browsers import CHROMIUM  # noqa: PLC0415
+    from benchmarks.rig.browsers import CHROMIUM  # noqa: PLC0415
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -19,10 +19,11 @@ from statistics import median
 import psutil
 import scipy
 
-from benchmarks import memory_probe
 from benchmarks.latency.tracing import count_tasks
-from benchmarks.live_server import RunningServer, running_server
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig import memory_probe
+from benchmarks.rig.interruption import run_async
+from benchmarks.rig.live_server import RunningServer, running_server
+from benchmarks.rig.refusal import MeasurementRefused
 from mediasrv.client import EncodedSource, Encoding, HostClient, ViewerClient
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             first.append(f"{memory_probe.LEAK}={options.leak}")
         with running_server(*first, trace=str(channel)) as server:
             soak = _Soak(server, channel, probe, options)
-            asyncio.run(soak.run(options.seconds))
+            run_async(soak.run(options.seconds))
             faults = [line for line in server.log if "Traceback" in line or "ERROR" in line]
     return _report(soak, faults)
 

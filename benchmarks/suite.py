@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.machine import describe_machine
 from benchmarks.reporting.reading import Row, rows, text
 from benchmarks.reporting.words import counted
+from benchmarks.rig.machine import describe_machine
 from benchmarks.suite_steps import SUITE, Step
 
 RECORD = "suite.json"

@@ -13,8 +13,8 @@ from itertools import cycle
 from time import monotonic, thread_time_ns
 
 from benchmarks.latency.hookless import hookless_relay
-from benchmarks.machine import percentile
-from benchmarks.pace import UNDISTURBED, pace_us, round_us
+from benchmarks.rig.machine import percentile
+from benchmarks.rig.pace import UNDISTURBED, pace_us, round_us
 from mediasrv.media import Codec
 from mediasrv.relay.packets import TrackPacket
 from mediasrv.relay.track import TrackRelay

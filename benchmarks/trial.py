@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import compare
-from benchmarks.live_server import REPOSITORY
+from benchmarks.rig.live_server import REPOSITORY
 
 SECONDS = 0.6
 REPEATS = 5

@@ -17,7 +17,8 @@ from multiprocessing.synchronize import Event
 from queue import Empty
 from typing import TypeVar
 
-from benchmarks.live_server import RunningServer, running_server
+from benchmarks.rig.interruption import run_async
+from benchmarks.rig.live_server import RunningServer, running_server
 from mediasrv.client import EncodedSource, Encoding, HostClient, ViewerClient
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages
@@ -57,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print a table, return it."""
     with running_server() as server:
-        return asyncio.run(_measure(server, options))
+        return run_async(_measure(server, options))
 
 
 async def _measure(server: RunningServer, options: argparse.Namespace) -> dict[str, object]:

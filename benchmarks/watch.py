@@ -11,11 +11,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage, two_browsers
-from benchmarks.firefox import running_firefox
-from benchmarks.lists import count_list
-from benchmarks.live_server import running_server
-from benchmarks.refusal import MeasurementRefused, require_host_rate
+from benchmarks.rig.browsers import HostPage, ViewerPage, two_browsers
+from benchmarks.rig.firefox import running_firefox
+from benchmarks.rig.lists import count_list
+from benchmarks.rig.live_server import running_server
+from benchmarks.rig.refusal import MeasurementRefused, require_host_rate
 
 SETTLE_S = 5.0
 

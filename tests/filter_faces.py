@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.quality import image_of_rgb
 from filters import mesh
 from filters.image import YuvImage
 from filters.landmarks import FaceLandmarks

@@ -10,19 +10,19 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from benchmarks.browsers import (
+from benchmarks.latency.clocks import PageClock, read_clock, require_steady
+from benchmarks.latency.feed import FPS, PICTURES
+from benchmarks.latency.hops import Counted, pictures_by_hop
+from benchmarks.latency.sightings import Observation, Sighting, captured_at
+from benchmarks.latency.usage import CpuReading, cores_taken, read_cpu
+from benchmarks.rig.browsers import (
     CHROMIUM,
     CHROMIUM_ARGS,
     RTP_STATISTICS,
     HostPage,
     ViewerPage,
 )
-from benchmarks.latency.clocks import PageClock, read_clock, require_steady
-from benchmarks.latency.feed import FPS, PICTURES
-from benchmarks.latency.hops import Counted, pictures_by_hop
-from benchmarks.latency.sightings import Observation, Sighting, captured_at
-from benchmarks.latency.usage import CpuReading, cores_taken, read_cpu
-from benchmarks.live_server import RunningServer
+from benchmarks.rig.live_server import RunningServer
 from mediasrv.media import Codec
 
 _SCRIPTS = Path(__file__).parent / "scripts"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Page
 
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 ASKED = 40
 # Brackets wider than this prove nothing worth knowing.

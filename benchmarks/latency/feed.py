@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.filter_scenes import scene
+from benchmarks.beauty.scenes import scene
 from filters.image import YuvImage
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}

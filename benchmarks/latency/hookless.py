@@ -5,7 +5,7 @@ import functools
 import inspect
 import sys
 
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 from mediasrv.relay.track import TrackRelay
 
 OBSERVER = "observer"

@@ -5,8 +5,8 @@ from benchmarks.latency import planting
 from benchmarks.latency.planted_stage import PLANTED_MS, TURN_S
 from benchmarks.latency.traced import Frames, traceable
 from benchmarks.latency.waterfall import sum_up
-from benchmarks.machine import percentile
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.machine import percentile
+from benchmarks.rig.refusal import MeasurementRefused
 from mediasrv.media import Codec
 
 PLANTS = (*planting.IN_SERVER, planting.IN_WORKER)

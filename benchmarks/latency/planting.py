@@ -123,7 +123,7 @@ _PLANTS: dict[str, Callable[[DelayLine], None]] = {
     "back": _on_the_way_back,
 }
 IN_SERVER = tuple(_PLANTS)
-# What a server is to call first, see benchmarks.live_server.
+# What a server is to call first, see benchmarks.rig.live_server.
 PLANT = f"{__name__}:{plant.__name__}"
 IN_WORKER = "front"
 IN_FILTER = ("to worker", "back", IN_WORKER)

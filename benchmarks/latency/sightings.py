@@ -7,8 +7,8 @@ from os import cpu_count
 
 from benchmarks.latency.hops import where_most_were_lost
 from benchmarks.latency.timecode import STAMP_MAX, TICKS_PER_MS
-from benchmarks.machine import percentile
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.machine import percentile
+from benchmarks.rig.refusal import MeasurementRefused
 
 FREEZE_MS = 200.0
 FRAMES_MIN = 60

@@ -13,8 +13,8 @@ from benchmarks.latency.feed import FPS
 from benchmarks.latency.sightings import Observation, Sighting
 from benchmarks.latency.tracing import frame_rows
 from benchmarks.latency.waterfall import Stages, match
-from benchmarks.live_server import running_server
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.live_server import running_server
+from benchmarks.rig.refusal import MeasurementRefused
 from filters.presets import PRESETS
 
 # Of the frames seen in a window, so many must be known to server and browser alike.

@@ -7,7 +7,7 @@ from time import monotonic
 import psutil
 from playwright.sync_api import Browser
 
-from benchmarks.live_server import RunningServer
+from benchmarks.rig.live_server import RunningServer
 
 HOST, VIEWER, SERVER, WORKERS, OTHERS = "host browser", "viewer browser", "server", "worker", "rest"
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.latency.sightings import Sighting, spread
-from benchmarks.machine import percentile
+from benchmarks.rig.machine import percentile
 
 # Stage to the moment at which it ends; each begins where the one before ended. The first list is
 # the way without a filter, the second with it.

@@ -16,13 +16,13 @@ from typing import Any
 
 import psutil
 
-from benchmarks import exposition
 from benchmarks.load.crowd import CrowdResult, Way, run_crowd
 from benchmarks.load.pacing import VIDEO_TYPE, SentLog
 from benchmarks.load.publisher import run_publisher
 from benchmarks.load.recording import arrival_ms, count
 from benchmarks.load.stream import Stream
 from benchmarks.load.subject import Subject, cpu_s
+from benchmarks.rig import exposition
 from mediasrv.transport.addresses import usable_local_addresses
 
 FORWARD_DELAY = "mediasrv_forward_delay_seconds"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.machine import percentile
+from benchmarks.rig.machine import percentile
 
 # One entry per read: a train of datagrams of equal size, the last may be shorter.
 TRAIN = np.dtype(

@@ -16,11 +16,11 @@ from aiortc.contrib.media import MediaRelay
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from benchmarks.live_server import REPOSITORY
 from benchmarks.load.peer import LightPeer
 from benchmarks.load.sdp import RemoteSide, read_remote, write_offer
 from benchmarks.load.signalling import Publishing
 from benchmarks.load.subject import Subject, settle
+from benchmarks.rig.live_server import REPOSITORY
 
 # More saturate a core: each viewer has an encoder.
 VIEWERS_MAX = 5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.live_server import running_server
 from benchmarks.load.signalling import OurSignalling, Publishing, Signalling
+from benchmarks.rig.live_server import running_server
 
 # linux/time.h: the CPU-time clock of another process, with all its threads, in nanoseconds.
 _CPUCLOCK_SCHED = 2

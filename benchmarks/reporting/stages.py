@@ -160,14 +160,20 @@ def _draw_crowd(entry: Entry) -> str:
 
 def _way_lines(sources: Sequence[Source], entry: Entry) -> list[Figure]:
     lines = []
-    if (p50 := number(entry.row, "server_ms", "p50")) is not None:
-        p95 = figure(number(entry.row, "server_ms", "p95"))
+    for share, told in (("p50", "last datagram in to last send"), ("p95", "")):
+        ms = number(entry.row, "server_ms", share)
+        if ms is None:
+            continue
+        preset = text(entry.row, "preset")
+        limit_ms = stated(sources, entry.file, "limits", "server_ms", preset, share)
         lines.append(
             Figure(
-                f"Server's own part, {entry.label}",
-                f"{figure(p50)} ms",
-                f"p95 {p95} ms; last datagram in to last send",
-                is_headline=True,
+                f"Server's own part, {share}, {entry.label}",
+                f"{figure(ms)} ms",
+                told,
+                "" if limit_ms is None else f"{exactly(limit_ms)} ms",
+                None if limit_ms is None else ms <= limit_ms,
+                is_headline=share == "p50",
             )
         )
     if (apart := number(entry.row, "apart_traced")) is not None:
@@ -185,14 +191,18 @@ def _way_lines(sources: Sequence[Source], entry: Entry) -> list[Figure]:
 
 
 def _crowd_lines(entry: Entry) -> list[Figure]:
-    p50, p95 = (number(entry.row, "last_datagram_ms", share) for share in ("p50", "p95"))
+    p50, p95 = (number(entry.row, "each_datagram_ms", share) for share in ("p50", "p95"))
     if p50 is None:
         return []
+    last = number(entry.row, "last_datagram_ms", "p50")
+    limit_ms = number(entry.row, "limit_p50_ms")
     return [
         Figure(
-            f"Server's own part until the last of {entry.label}",
+            f"From a datagram in until the last of {entry.label}",
             f"{figure(p50)} ms",
-            f"p95 {figure(p95)} ms; from a frame's last datagram in",
+            f"p95 {figure(p95)} ms; from a frame's last datagram p50 {figure(last)} ms",
+            "" if limit_ms is None else f"{exactly(limit_ms)} ms",
+            None if limit_ms is None else p50 <= limit_ms,
             is_headline=True,
         )
     ]

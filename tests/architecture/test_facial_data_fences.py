@@ -22,7 +22,7 @@ import filters.motion
 import filters.one_euro
 import filters.region
 import filters.tracking
-from benchmarks.quality import FaceAreas
+from benchmarks.beauty.quality import FaceAreas
 from filters.canvas import Painter
 from filters.complexion import Complexion
 from filters.face_memory import FaceMemory

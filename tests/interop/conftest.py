@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from benchmarks.browsers import CHROMIUM, HostPage, ViewerPage, launch_chromium
-from benchmarks.capture import write_capture
-from benchmarks.live_server import RunningServer, running_server
+from benchmarks.rig.browsers import CHROMIUM, HostPage, ViewerPage, launch_chromium
+from benchmarks.rig.capture import write_capture
+from benchmarks.rig.live_server import RunningServer, running_server
 
 CAPTURE_FRAMES = 120  # four seconds, which the browser's fake camera plays in a loop
 

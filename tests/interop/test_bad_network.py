@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage
-from benchmarks.impairment_proxy import ImpairmentProxy, impaired_server
-from benchmarks.live_server import RunningServer
 from benchmarks.network import BLACKOUT_S, NETWORKS, lane_of, watch
+from benchmarks.rig.browsers import HostPage, ViewerPage
+from benchmarks.rig.impairment_proxy import ImpairmentProxy, impaired_server
+from benchmarks.rig.live_server import RunningServer
 
 pytestmark = pytest.mark.browser
 

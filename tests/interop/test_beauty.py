@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from benchmarks.browsers import HostPage, Pixels, RecordedFrame, ViewerPage, longest_gap_ms
-from benchmarks.live_server import RunningServer
-from benchmarks.quality import find_areas, gradient_energy, image_of_rgb, texture
+from benchmarks.beauty.quality import find_areas, gradient_energy, image_of_rgb, texture
+from benchmarks.rig.browsers import HostPage, Pixels, RecordedFrame, ViewerPage, longest_gap_ms
+from benchmarks.rig.live_server import RunningServer
 from filters.mediapipe_mesh import MediaPipeFaceMesh
 from tests.interop.conftest import CAPTURE_FRAMES
 

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage
-from benchmarks.live_server import RunningServer
+from benchmarks.rig.browsers import HostPage, ViewerPage
+from benchmarks.rig.live_server import RunningServer
 
 pytestmark = pytest.mark.browser
 

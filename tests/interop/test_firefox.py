@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, ViewerPage
-from benchmarks.firefox import FIREFOX, FirefoxPage, running_firefox
-from benchmarks.live_server import RunningServer
+from benchmarks.rig.browsers import HostPage, ViewerPage
+from benchmarks.rig.firefox import FIREFOX, FirefoxPage, running_firefox
+from benchmarks.rig.live_server import RunningServer
 
 # Marionette's client closes its sockets late.
 pytestmark = [

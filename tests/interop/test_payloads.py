@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from benchmarks.live_server import RunningServer
+from benchmarks.rig.live_server import RunningServer
 from mediasrv.client import EncodedSource, Encoding, HostClient, PatternSource, ViewerClient
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages

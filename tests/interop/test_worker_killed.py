@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks.browsers import HostPage, RecordedFrame, ViewerPage, longest_gap_ms
-from benchmarks.live_server import REPOSITORY, RunningServer, running_server
+from benchmarks.rig.browsers import HostPage, RecordedFrame, ViewerPage, longest_gap_ms
+from benchmarks.rig.live_server import REPOSITORY, RunningServer, running_server
 from tests.marker_stage import is_marked
 
 pytestmark = pytest.mark.browser

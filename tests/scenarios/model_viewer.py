@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from benchmarks.impairment import HEADERS_BYTES
+from benchmarks.rig.impairment import HEADERS_BYTES
 from mediasrv.relay import rtcp, rtp
 from tests.scenarios.marked_video import Slice, read_slice
 from tests.scenarios.model_bandwidth import BandwidthEstimate

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from benchmarks.impairment import Conditions, Link
+from benchmarks.rig.impairment import Conditions, Link
 from mediasrv.media import EncodedFrame
 from mediasrv.relay import rtcp, rtp
 from mediasrv.relay.broadcast import Broadcast
@@ -33,7 +33,7 @@ VIEWER_SSRC = 10_000
 
 
 class CarriedLink:
-    """A link of ``benchmarks.impairment`` in virtual time."""
+    """A link of ``benchmarks.rig.impairment`` in virtual time."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ lost, and a viewer's estimate alone does not see it.
 
 import pytest
 
-from benchmarks.impairment import Conditions
+from benchmarks.rig.impairment import Conditions
 from tests.scenarios.network_room import ConnectedViewer, NetworkRoom, numbers_sent
 from tests.scenarios.simulcast_host import SimulcastRoom
 from tests.scenarios.test_network import assert_patient_with_the_host

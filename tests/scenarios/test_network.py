@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.impairment import Bursts, Conditions
+from benchmarks.rig.impairment import Bursts, Conditions
 from tests.scenarios.network_room import NetworkRoom, numbers_sent, pictures_sent
 
 JOINED_S = 2.0

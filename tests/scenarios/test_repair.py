@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.impairment import Bursts, Conditions
+from benchmarks.rig.impairment import Bursts, Conditions
 from tests.scenarios.network_room import NetworkRoom, numbers_sent
 from tests.scenarios.test_network import (
     LOSSY,

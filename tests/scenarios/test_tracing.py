@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.latency.tracing import count_tasks, frame_rows
 from benchmarks.latency.waterfall import server_stages
-from benchmarks.live_server import running_server
-from benchmarks.memory_probe import OPEN, read_memory
+from benchmarks.rig.live_server import running_server
+from benchmarks.rig.memory_probe import OPEN, read_memory
 from mediasrv.client import EncodedSource, Encoding, HostClient, ViewerClient
 from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages

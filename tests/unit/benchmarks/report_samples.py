@@ -94,6 +94,7 @@ CROWD = result(
     crowd=[
         {
             "viewers": 50,
+            "limit_p50_ms": 1.0,
             **{f"{which}_datagram_ms": spread(1.3) for which in ("each", "last", "first")},
             "stages": {"unprotect": {"mean": 0.1, **spread(0.1)}},
         }

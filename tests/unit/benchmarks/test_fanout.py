@@ -1,8 +1,8 @@
 import pytest
 
 from benchmarks.fanout import _line, ratio_of
-from benchmarks.knee import knee_of
 from benchmarks.load.crowd import CrowdResult
+from benchmarks.load.knee import knee_of
 from benchmarks.load.measuring import Cores, Reading, distrust, summarize
 from benchmarks.load.pacing import SentLog
 from benchmarks.load.recording import Recording

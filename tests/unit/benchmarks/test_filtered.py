@@ -1,8 +1,8 @@
 import pytest
 
+from benchmarks.beauty.encoders import judge
+from benchmarks.beauty.room import TICKS_PER_FRAME, Room, encode_loop
 from benchmarks.filtered import describe
-from benchmarks.filtered_quality import judge
-from benchmarks.filtered_room import TICKS_PER_FRAME, Room, encode_loop
 from mediasrv.media import Codec, EncodedFrame
 from tests.encoded_clips import draw_images, from_image
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks import filters
-from benchmarks.filter_measure import Quality
-from benchmarks.filter_quality import measure
-from benchmarks.filter_report import write_report
-from benchmarks.filter_scenes import astronaut, in_tone, scene
+from benchmarks.beauty.figures import measure
+from benchmarks.beauty.measure import Quality
+from benchmarks.beauty.page import write_report
+from benchmarks.beauty.scenes import astronaut, in_tone, scene
 from mediasrv.processing.face_pipeline import open_detector
 
 

@@ -2,14 +2,15 @@ import argparse
 import importlib
 import json
 import signal
+import sys
 from contextlib import suppress
 from functools import partial
+from types import ModuleType
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import exposition
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 
 @pytest.fixture
@@ -25,9 +26,11 @@ def benchmark(monkeypatch):
             found()
         return {"seconds": options.seconds, "rows": [{"what": "x", "spent_ms": found}]}
 
-    monkeypatch.setitem(command.BENCHMARKS, "exposition", "a module that stands in")
-    monkeypatch.setattr(exposition, "add_options", lambda parser: None, raising=False)
-    monkeypatch.setattr(exposition, "run", run, raising=False)
+    stand_in = ModuleType("benchmarks.stand_in", "Stands in.\n\nMeasures what it is told.")
+    stand_in.add_options = lambda parser: None
+    stand_in.run = run
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setitem(command.BENCHMARKS, "stand_in", "nothing real")
     return results
 
 
@@ -55,10 +58,10 @@ def test_every_benchmark_says_how_it_measures(name):
 def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, capsys):
     benchmark += [3.0, 1.0, 2.0]
     target = tmp_path / "out.json"
-    arguments = ["exposition", "--repeat", "3", "--seconds", "4", "--json", str(target)]
+    arguments = ["stand_in", "--repeat", "3", "--seconds", "4", "--json", str(target)]
     assert command.main(arguments) == 0
     written = json.loads(target.read_text())
-    assert written["benchmark"] == "exposition"
+    assert written["benchmark"] == "stand_in"
     assert written["rows"] == [{"what": "x", "spent_ms": 2.0}]
     assert len(written["repeats"]) == 3
     assert written["seconds"] == 4.0
@@ -71,7 +74,7 @@ def test_repeats_are_measured_and_written_with_the_machine(benchmark, tmp_path, 
 def test_a_refused_measurement_writes_nothing_and_says_why(benchmark, tmp_path, capsys):
     benchmark.append(MeasurementRefused("the clock ticks too coarsely"))
     target = tmp_path / "out.json"
-    assert command.main(["exposition", "--json", str(target)]) == 1
+    assert command.main(["stand_in", "--json", str(target)]) == 1
     assert "ticks too coarsely" in capsys.readouterr().err
     assert not target.exists()
 
@@ -97,7 +100,7 @@ def test_an_interrupted_measurement_ends_without_a_traceback(
 ):
     benchmark += [1.0, failed_by]
     target = tmp_path / "out.json"
-    assert command.main(["exposition", "--repeat", "2", "--json", str(target)]) == 130
+    assert command.main(["stand_in", "--repeat", "2", "--json", str(target)]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not target.exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -106,10 +109,10 @@ def test_an_interrupted_measurement_ends_without_a_traceback(
 def test_a_fault_of_ours_is_no_interruption(benchmark):
     benchmark.append(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
-        command.main(["exposition"])
+        command.main(["stand_in"])
 
 
 @pytest.mark.parametrize("repeat", ["0", "-1", "x"])
 def test_nothing_is_measured_less_than_once(benchmark, repeat):
     with pytest.raises(SystemExit):
-        command.main(["exposition", "--repeat", repeat])
+        command.main(["stand_in", "--repeat", repeat])

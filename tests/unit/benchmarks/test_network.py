@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.network import Watched, _row
-from benchmarks.refusal import HOST_FPS_MIN, MeasurementRefused, require_host_rate
+from benchmarks.rig.refusal import HOST_FPS_MIN, MeasurementRefused, require_host_rate
 
 
 def watched(host_fps: float) -> Watched:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.quality import image_of_rgb
 from filters import mediapipe_mesh, mesh
 from filters.errors import FilterError, ModelMissing
 from filters.face_search import FaceSearch

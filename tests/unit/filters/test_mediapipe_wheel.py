@@ -16,7 +16,7 @@ from filters.mediapipe_wheel import BINDINGS, VERSION, open_wheel
 REPORT = """
 import json, os, sys
 from filters.mediapipe_mesh import MediaPipeFaceMesh, draw_face
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.quality import image_of_rgb
 {before}
 mesh = MediaPipeFaceMesh()
 faces = len(mesh.detect(image_of_rgb(draw_face(640, 360))))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from benchmarks.filter_scenes import in_tone
-from benchmarks.quality import find_areas, gradient_ratio, image_of_rgb
+from benchmarks.beauty.quality import find_areas, gradient_ratio, image_of_rgb
+from benchmarks.beauty.scenes import in_tone
 from filters import mesh
 from filters.image import YuvImage
 from filters.landmarks import FaceLandmarks

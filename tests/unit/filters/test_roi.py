@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.quality import image_of_rgb
 from filters.image import YuvImage
 from filters.roi import CROP_PX, FaceCropper, FaceRoi
 from tests.filter_faces import face_at, planes, strided

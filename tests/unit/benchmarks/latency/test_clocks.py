@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.latency.clocks import PageClock, agree, require_fine_clock, require_steady
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 
 def samples(offset_ms=1000.0, round_trip_ms=2.0):

@@ -6,7 +6,7 @@ from benchmarks.latency.planted_rows import PLANTS, TURN_FRAMES_MIN, by_turn, ca
 from benchmarks.latency.planted_stage import TURN_S
 from benchmarks.latency.planting import DelayLine
 from benchmarks.latency.sightings import Sighting
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 
 class Loop:

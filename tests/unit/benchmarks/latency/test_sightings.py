@@ -5,7 +5,7 @@ import pytest
 from benchmarks.latency import sightings
 from benchmarks.latency.sightings import Observation, Sighting, captured_at, figures
 from benchmarks.latency.timecode import STAMP_MAX
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.refusal import MeasurementRefused
 
 
 def seen(count=100, delay_ms=50.0, step_ms=33.0) -> Observation:

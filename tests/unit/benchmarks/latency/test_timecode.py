@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.filter_scenes import scene
+from benchmarks.beauty.scenes import scene
 from benchmarks.latency.timecode import STAMP_MAX, read_code, write_code
 from filters.pipeline import Pipeline
 from filters.presets import PRESETS

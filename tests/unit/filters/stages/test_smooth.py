@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.quality import FaceAreas, gradient_ratio, texture_ratio
+from benchmarks.beauty.quality import FaceAreas, gradient_ratio, texture_ratio
 from filters import plain
 from filters.image import YuvImage
 from filters.masks import MaskBuilder

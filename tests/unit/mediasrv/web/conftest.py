@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from benchmarks.browsers import launch_chromium
+from benchmarks.rig.browsers import launch_chromium
 from tests.unit.mediasrv.web.fake_server import FakeServer, running
 
 TIMEOUT_MS = 15_000

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from benchmarks.glass import OFF, Case, Theatre
-from benchmarks.impairment import Conditions
-from benchmarks.impairment_proxy import Lane, impaired_server
 from benchmarks.latency.chromium import Pair, through_server
 from benchmarks.latency.sightings import figures
-from benchmarks.refusal import MeasurementRefused
+from benchmarks.rig.impairment import Conditions
+from benchmarks.rig.impairment_proxy import Lane, impaired_server
+from benchmarks.rig.refusal import MeasurementRefused
 from mediasrv.media import Codec
 
 DELAY_S = 0.010

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from benchmarks.lists import count_list, name_list
+from benchmarks.rig.lists import count_list, name_list
 
 
 def test_counts_are_numbers_from_one():

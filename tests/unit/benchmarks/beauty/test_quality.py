@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.quality import (
+from benchmarks.beauty.quality import (
     FaceAreas,
     find_areas,
     gradient_energy,

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from benchmarks.memory_probe import count_memory, plant_leak
+from benchmarks.rig.memory_probe import count_memory, plant_leak
 from benchmarks.soak import slopes_of
 from mediasrv.transport.peer import PeerTransport
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.filter_areas import feature_areas
-from benchmarks.filter_fairness import measure_stills, measure_tones
-from benchmarks.filter_measure import Quality, filtered
-from benchmarks.filter_motion import measure_lag, measure_steadiness
-from benchmarks.filter_scenes import read_clip, scene
-from benchmarks.quality import Luma, find_areas, gradient_ratio, texture_ratio
+from benchmarks.beauty.areas import feature_areas
+from benchmarks.beauty.fairness import measure_stills, measure_tones
+from benchmarks.beauty.measure import Quality, filtered
+from benchmarks.beauty.motion import measure_lag, measure_steadiness
+from benchmarks.beauty.quality import Luma, find_areas, gradient_ratio, texture_ratio
+from benchmarks.beauty.scenes import read_clip, scene
 from filters.image import YuvImage
 from filters.landmarks import FaceDetector, FaceLandmarks
 from filters.masks import MaskBuilder

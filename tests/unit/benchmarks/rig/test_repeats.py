@@ -1,4 +1,4 @@
-from benchmarks.repeats import merge
+from benchmarks.rig.repeats import merge
 
 
 def test_one_result_stays_as_it_is():

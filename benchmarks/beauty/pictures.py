@@ -1,4 +1,4 @@
-"""Makes the pictures of ``filters/README.md``: ``python -m benchmarks.filter_pictures``.
+"""Makes the pictures of ``filters/README.md``: ``python -m benchmarks.beauty.pictures``.
 
 One sheet per group of parameters: scikit-image's astronaut (NASA, public domain) as she is, and
 under each parameter at its end.
@@ -10,16 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.filter_measure import filtered
-from benchmarks.filter_scenes import Rgb, astronaut, rgb_of
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.measure import filtered
+from benchmarks.beauty.quality import image_of_rgb
+from benchmarks.beauty.scenes import Rgb, astronaut, rgb_of
 from filters.looks import LOOKS
 from filters.parameters import MINIMA, NAMES, SHADES, Parameters
 from filters.presets import PRESETS
 from filters.stages import default_stages
 from mediasrv.processing.face_pipeline import open_detector, open_segmenter
 
-TARGET = Path(__file__).resolve().parent.parent / "filters" / "pictures"
+TARGET = Path(__file__).resolve().parents[2] / "filters" / "pictures"
 # Enlarged, for what filters do is in the detail.
 SCALE = 2
 FACE = (slice(110, 390), slice(310, 590))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from benchmarks.filter_measure import Quality, at_most
-from benchmarks.filter_scenes import NOISE, astronaut, scene
-from benchmarks.quality import FaceAreas, Luma, find_areas, image_of_rgb
+from benchmarks.beauty.measure import Quality, at_most
+from benchmarks.beauty.quality import FaceAreas, Luma, find_areas, image_of_rgb
+from benchmarks.beauty.scenes import NOISE, astronaut, scene
 from filters.finding import FaceFinder
 from filters.image import YuvImage
 from filters.pipeline import Pipeline

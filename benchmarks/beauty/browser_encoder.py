@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import av
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.browsers import CHROMIUM, CHROMIUM_ARGS
+from benchmarks.rig.browsers import CHROMIUM, CHROMIUM_ARGS
 from mediasrv.media import Codec
 from mediasrv.processing.planes import view_planes
 

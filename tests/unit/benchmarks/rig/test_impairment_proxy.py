@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from benchmarks import impairment_proxy
-from benchmarks.impairment import Conditions
-from benchmarks.impairment_proxy import running_proxy
+from benchmarks.rig import impairment_proxy
+from benchmarks.rig.impairment import Conditions
+from benchmarks.rig.impairment_proxy import running_proxy
 from mediasrv.transport import stun
 
 LOSE_ALL = Conditions(loss=1.0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from benchmarks.quality import Area
+from benchmarks.beauty.quality import Area
 from filters import mesh
 from filters.image import YuvImage
 from filters.landmarks import FaceLandmarks

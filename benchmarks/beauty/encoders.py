@@ -9,8 +9,8 @@ import numpy as np
 from av.codec.context import Flags
 from skimage.metrics import structural_similarity
 
-from benchmarks.browser_encoder import encode_in_browser
-from benchmarks.filtered_room import FPS, TICKS_PER_FRAME
+from benchmarks.beauty.browser_encoder import encode_in_browser
+from benchmarks.beauty.room import FPS, TICKS_PER_FRAME
 from mediasrv.media import Codec
 from mediasrv.processing.encoder import VideoEncoder
 from mediasrv.processing.planes import view_planes

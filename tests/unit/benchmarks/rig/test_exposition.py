@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.exposition import quantile, read_counter, read_histogram, since
+from benchmarks.rig.exposition import quantile, read_counter, read_histogram, since
 
 PAGE = """\
 # HELP mediasrv_forward_delay_seconds From a datagram in to the last viewer's send.

@@ -85,6 +85,6 @@ def plant_leak(size_bytes: str) -> None:
     transports._finish = leak
 
 
-# What a server is to call first, see benchmarks.live_server.
+# What a server is to call first, see benchmarks.rig.live_server.
 OPEN = f"{__name__}:{open_probe.__name__}"
 LEAK = f"{__name__}:{plant_leak.__name__}"

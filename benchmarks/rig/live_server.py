@@ -13,9 +13,9 @@ from threading import Event, Thread
 
 import psutil
 
-from benchmarks.exposition import read_counter
+from benchmarks.rig.exposition import read_counter
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 5.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.filter_measure import Quality, filtered
-from benchmarks.filter_scenes import portrait, rgb_of
+from benchmarks.beauty.measure import Quality, filtered
+from benchmarks.beauty.scenes import portrait, rgb_of
 from filters.presets import PRESETS
 from mediasrv.processing.face_pipeline import open_detector
 

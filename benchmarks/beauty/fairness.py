@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.filter_areas import skin_area
-from benchmarks.filter_measure import LOOKS, Quality, at_most, filtered
-from benchmarks.filter_scenes import astronaut, in_tone, portrait, read_clip, rgb_of
-from benchmarks.quality import Area, find_areas, image_of_rgb, texture_ratio
+from benchmarks.beauty.areas import skin_area
+from benchmarks.beauty.measure import LOOKS, Quality, at_most, filtered
+from benchmarks.beauty.quality import Area, find_areas, image_of_rgb, texture_ratio
+from benchmarks.beauty.scenes import astronaut, in_tone, portrait, read_clip, rgb_of
 from filters.image import YuvImage
 from filters.presets import PRESETS
 from mediasrv.processing.face_pipeline import open_detector

@@ -1,5 +1,5 @@
-from benchmarks import pace
-from benchmarks.pace import measure_pace_us, pace_us
+from benchmarks.rig import pace
+from benchmarks.rig.pace import measure_pace_us, pace_us
 
 
 def test_a_disturbance_of_most_rounds_is_not_in_the_pace():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
-from benchmarks.quality import image_of_rgb
+from benchmarks.beauty.quality import image_of_rgb
 from filters.image import YuvImage
 
 Rgb = npt.NDArray[np.uint8]

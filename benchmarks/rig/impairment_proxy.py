@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
-from benchmarks.impairment import Conditions, Link, LinkCounters
-from benchmarks.live_server import RunningServer, running_server
+from benchmarks.rig.impairment import Conditions, Link, LinkCounters
+from benchmarks.rig.live_server import RunningServer, running_server
 from mediasrv.transport import stun
 from mediasrv.transport.addresses import usable_local_addresses
 

@@ -10,7 +10,7 @@ import struct
 from collections import deque
 from time import monotonic, thread_time_ns
 
-from benchmarks.machine import percentile
+from benchmarks.rig.machine import percentile
 
 SECONDS = 0.25
 # As many as take half a millisecond: short beside what disturbs.

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from benchmarks.capture import write_capture
+from benchmarks.rig.capture import write_capture
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = [

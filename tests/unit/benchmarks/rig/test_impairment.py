@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import impairment
-from benchmarks.impairment import Bursts, Conditions, Link
+from benchmarks.rig import impairment
+from benchmarks.rig.impairment import Bursts, Conditions, Link
 
 COUNT = 10_000
 STEP_S = 0.001

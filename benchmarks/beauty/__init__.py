@@ -1,0 +1,1 @@
+"""Scenes, measures and rooms for the beauty filters."""
