@@ -76,17 +76,22 @@ SUITE = (
     Item(
         "glass",
         "glass",
-        Run(f"{_REPEATED} --repeat 5", 4),
+        Run(f"{_REPEATED} --repeat 5", 6),
         quick=Run(f"{_REPEATED} --seconds 5", 0.6),
         clip="may",
     ),
     Item(
         "glass-matrix",
         "glass",
-        Run("--paths chromium --presets all --codecs all --sizes all", 15),
+        Run("--paths chromium --presets all --codecs all --sizes all --seconds 8", 14),
         clip="may",
     ),
-    Item("glass-paths", "glass", Run("--paths direct,python --codecs all", 3), clip="may"),
+    Item(
+        "glass-paths",
+        "glass",
+        Run("--paths direct,python --codecs all --seconds 10", 3),
+        clip="may",
+    ),
     Item(
         "stages",
         "stages",
