@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from benchmarks.load.janus import MISSING, find_janus, janus_server
-from benchmarks.load.knee import knee_of
 from benchmarks.load.measuring import Cores, allow_sockets, local_address, measure
 from benchmarks.load.stock_aiortc import VIEWERS_MAX, aiortc_server
 from benchmarks.load.stream import FPS, Stream, encode_stream
 from benchmarks.load.subject import Subject, our_server, precedence
+from benchmarks.reporting.knee import knee_of
 from benchmarks.rig.lists import count_list
 
 Row = dict[str, object]
@@ -101,7 +101,6 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
             print(f"knee: {viewers} viewers: {knee}")
             break
     return {
-        "method": METHOD,
         "gro": options.gro,
         "stream": {
             "video_bps": round(stream.video_bps),

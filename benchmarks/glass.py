@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             print(line(row), flush=True)
     _print_shares(runs)
     limits = {"p50_ms": LIMITS_MS}
-    return {"method": METHOD, "seconds": options.seconds, "limits": limits, "runs": runs}
+    return {"seconds": options.seconds, "limits": limits, "runs": runs}
 
 
 class Theatre:

@@ -110,7 +110,6 @@ def _report(
     verdict = "kept" if summary["p95"] <= LIMIT_P95_MS else "BROKEN"
     print(f"limit of p95 from the offer: {LIMIT_P95_MS:.0f} ms, {verdict}")
     return {
-        "method": METHOD,
         "first_frame_ms": summary,
         "from_navigation_ms": from_click,
         "phases": rows,

@@ -185,7 +185,6 @@ def _report(soak: _Soak, faults: Sequence[str]) -> dict[str, object]:
     if faults:
         broken.append(f"{len(faults)} exceptions")
     return {
-        "method": METHOD,
         "broken": broken,
         "slopes": rows,
         "joins": soak.joins,

@@ -56,7 +56,7 @@ def _presets(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Measure, print waterfalls, return them."""
     require_fine_clock()
-    result: dict[str, object] = {"method": METHOD, "seconds": options.seconds}
+    result: dict[str, object] = {"seconds": options.seconds}
     if options.crowd:
         result["crowd"] = [crowd_row(options.crowd, options.seconds)]
         return result

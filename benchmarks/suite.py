@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.reporting.reading import Row, rows, text
 from benchmarks.reporting.words import counted
+from benchmarks.rig.live_server import REPOSITORY
 from benchmarks.rig.machine import describe_machine
 from benchmarks.suite_steps import SUITE, Step
 
@@ -36,7 +37,6 @@ ENDS_IN_S = 15.0
 INTERRUPTED_STATUS = 130
 MEASURED, REFUSED, FAILED = "measured", "refused", "failed"
 INTERRUPTED, NOT_RUN = "interrupted", "not run"
-_REPOSITORY = Path(__file__).resolve().parent.parent
 
 Command = Callable[[Step, Path], Sequence[str]]
 Tell = Callable[[str], None]
@@ -186,7 +186,7 @@ class _Process:
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            cwd=_REPOSITORY,
+            cwd=REPOSITORY,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         )
     during_us = pace_us(paces)
     print(f"{'the pace':14} {during_us:7.3f} us a step of a piece of Python that never changes")
-    return {"method": METHOD, "pace": {"during_us": during_us}, "runs": rows}
+    return {"pace": {"during_us": during_us}, "runs": rows}
 
 
 def _round_us(relay: TrackRelay, tracer: FrameTracer | None, work: float) -> float:

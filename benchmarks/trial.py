@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             )
     print(f"quiet {quiet} of {options.times} times, found {found} of {options.times} times")
     row = {"times": options.times, "slower_percent": options.slower, "quiet": quiet, "found": found}
-    return {"method": METHOD, "runs": [row]}
+    return {"runs": [row]}
 
 
 def _measure(path: Path, seconds: float, slower: float) -> None:

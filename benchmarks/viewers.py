@@ -24,8 +24,9 @@ from mediasrv.client.sources.encoded import encode_frames
 from mediasrv.client.sources.pattern import PatternImages
 from mediasrv.media import Codec
 
-# One Python process receives, decrypts and counts this many streams without falling behind.
+SECONDS = 60.0
 SETTLE_S = 1.0
+# One Python process receives, decrypts and counts this many streams without falling behind.
 VIEWERS_PER_PROCESS = 15
 JOIN_TIMEOUT_S = 60.0
 RESULT_TIMEOUT_S = 30.0
@@ -43,9 +44,6 @@ class Seen:
     lost: int
     fps: float
     freezes: int
-
-
-SECONDS = 60.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from filters.compositing import FULL, Codes, Mask
 from filters.image import YuvImage
 from filters.people_motion import PeopleMotion, moved_along
-from filters.region import smooth_step
+from filters.region import from_to
 
 People = npt.NDArray[np.float32]
 
@@ -102,7 +102,7 @@ def mask_behind(people: Codes) -> Mask:
 def _behind_codes() -> npt.NDArray[np.uint8]:
     """How much of a cell is background, by how much of it is a person, both 0 to 255."""
     people = np.arange(FULL + 1, dtype=np.float32) * np.float32(1 / FULL)
-    certain = smooth_step((people - np.float32(EDGE[0])) * np.float32(1 / (EDGE[1] - EDGE[0])))
+    certain = from_to(people, EDGE)
     codes: Codes = np.rint((1 - certain) * FULL).astype(np.uint8)
     return codes
 

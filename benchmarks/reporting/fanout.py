@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from benchmarks.load.knee import KNEE_SHARE, knee_of
+from benchmarks.reporting.knee import KNEE_SHARE, knee_of
 from benchmarks.reporting.plots import Points, line_plot
 from benchmarks.reporting.reading import Entry, Row, Source, entries, measured, number, text
 from benchmarks.reporting.section import Figure, Section

@@ -2,10 +2,10 @@ import pytest
 
 from benchmarks.fanout import _line, ratio_of
 from benchmarks.load.crowd import CrowdResult
-from benchmarks.load.knee import knee_of
 from benchmarks.load.measuring import Cores, Reading, distrust, summarize
 from benchmarks.load.pacing import SentLog
 from benchmarks.load.recording import Recording
+from benchmarks.reporting.knee import knee_of
 from tests.crowd_notes import BEGAN_NS, Notes, play, sent_frames
 
 CORES = Cores(0, 1)
